@@ -1,0 +1,73 @@
+//! Conversations on a socket.
+
+use std::fmt;
+
+/// One conversation: a request and its reply. Every socket has [`ContextId::DEFAULT`]; the protocols that can hold many
+/// conversations at once open more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContextId(pub(crate) u32);
+
+impl ContextId {
+    /// The conversation a socket has from the beginning.
+    pub const DEFAULT: ContextId = ContextId(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for ContextId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The contexts of a socket with the protocol's state for each. Closed numbers are used again, the lowest first, so
+/// that the same commands always give the same numbers.
+#[derive(Debug)]
+pub(crate) struct Contexts<S> {
+    states: Vec<Option<S>>,
+    free: std::collections::BTreeSet<u32>,
+    limit: usize,
+}
+
+impl<S: Default> Contexts<S> {
+    pub(crate) fn new(limit: usize) -> Contexts<S> {
+        Contexts { states: vec![Some(S::default())], free: std::collections::BTreeSet::new(), limit }
+    }
+
+    /// Opens one more, unless there are as many as allowed.
+    pub(crate) fn open(&mut self) -> Option<ContextId> {
+        if let Some(number) = self.free.pop_first() {
+            self.states[number as usize] = Some(S::default());
+            return Some(ContextId(number));
+        }
+        if self.states.len() >= self.limit {
+            return None;
+        }
+        self.states.push(Some(S::default()));
+        Some(ContextId(self.states.len() as u32 - 1))
+    }
+
+    /// Closes one; the default context stays. Returns its last state.
+    pub(crate) fn close(&mut self, context: ContextId) -> Option<S> {
+        if context == ContextId::DEFAULT {
+            return None;
+        }
+        let state = self.states.get_mut(context.index())?.take()?;
+        self.free.insert(context.0);
+        Some(state)
+    }
+
+    pub(crate) fn get_mut(&mut self, context: ContextId) -> Option<&mut S> {
+        self.states.get_mut(context.index())?.as_mut()
+    }
+
+    /// All open contexts, the lowest number first.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ContextId, &mut S)> {
+        self.states
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(number, state)| Some((ContextId(number as u32), state.as_mut()?)))
+    }
+}

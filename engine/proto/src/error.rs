@@ -1,0 +1,82 @@
+//! Ours and theirs: what the program did wrong, and what a peer did wrong.
+
+use thiserror::Error;
+
+/// Why an operation of the program did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OpError {
+    /// Not now; wait with a ticket. Never shown to a person.
+    #[error("it would have to wait")]
+    WouldBlock,
+    /// The deadline passed.
+    #[error("the time is over")]
+    TimedOut,
+    /// The program took the operation back, or did something that made it pointless.
+    #[error("cancelled: {0}")]
+    Cancelled(&'static str),
+    /// The socket or the context is closed.
+    #[error("the socket is closed")]
+    Closed,
+    /// The operation does not fit the socket's state.
+    #[error("{0}")]
+    State(&'static str),
+    /// The message is larger than the option allows.
+    #[error("the message has {size} bytes, more than max_message = {limit}")]
+    TooLarge {
+        /// Bytes, header included.
+        size: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// A bound on what a socket may hold is reached.
+    #[error("the socket already has {limit} {what}; {option} is the option that says so")]
+    Full {
+        /// What there are too many of.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+        /// Its name.
+        option: &'static str,
+    },
+}
+
+/// What a peer did that costs it its connection, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PeerFault {
+    /// It did not begin with the eight bytes of the scalability protocols.
+    #[error("it does not speak the scalability protocols: its greeting is not 00 53 50 00 …")]
+    Greeting,
+    /// It speaks another pattern.
+    #[error("it is protocol {theirs}, which a protocol {ours} socket does not talk to")]
+    Protocol {
+        /// Our endpoint id.
+        ours: u16,
+        /// Theirs.
+        theirs: u16,
+    },
+    /// It declared a message larger than we accept.
+    #[error("it announced a message of {size} bytes, more than max_message = {limit}")]
+    TooLarge {
+        /// What it declared.
+        size: u64,
+        /// The bound.
+        limit: usize,
+    },
+    /// It did not greet in time.
+    #[error("it did not finish its greeting in time")]
+    Silent,
+}
+
+/// Why a pipe was not attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// The peer speaks another pattern.
+    #[error(transparent)]
+    Peer(#[from] PeerFault),
+    /// The socket has as many pipes as it may.
+    #[error("the socket already has {0} pipes; max_pipes is the option that says so")]
+    TooManyPipes(usize),
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}

@@ -1,0 +1,52 @@
+//! The scalability protocols as pure state machines.
+//!
+//! Nothing here reads a clock, opens a socket, starts a thread or draws unseeded randomness; `clippy.toml` forbids it.
+//! A [`Socket`] is a value that is *told* what happened and then *asked* what to do:
+//!
+//! 1. the world tells it: [`attach`](Socket::attach) a pipe, [`detach`](Socket::detach) it,
+//!    [`handle_message`](Socket::handle_message), [`handle_timeout`](Socket::handle_timeout);
+//! 2. the program commands it: [`try_send`](Socket::try_send), [`try_recv`](Socket::try_recv), or, when it must wait,
+//!    [`submit_send`](Socket::submit_send) and [`submit_recv`](Socket::submit_recv), which hand out a [`Ticket`];
+//! 3. after each of these the world asks until there is nothing left: [`poll_answer`](Socket::poll_answer) (tickets
+//!    answered), [`poll_output`](Socket::poll_output) (pipes with something to transmit, each drained with
+//!    [`poll_transmit`](Socket::poll_transmit)), [`poll_resumed`](Socket::poll_resumed) (pipes to read from again),
+//!    [`poll_event`](Socket::poll_event);
+//! 4. it sleeps until [`poll_timeout`](Socket::poll_timeout), unless something happens before.
+//!
+//! The same code runs on real sockets (`sp-real`) and in virtual time (`sp-virtual`).
+
+mod address;
+mod balance;
+mod context;
+mod dialer;
+mod error;
+mod event;
+mod message;
+mod options;
+mod pipe;
+mod protocol;
+mod queue;
+mod seed;
+mod socket;
+mod stats;
+mod ticket;
+mod time;
+mod timers;
+pub mod wire;
+
+pub use address::{Address, AddressError, Transport};
+pub use balance::{BEST_PRIORITY, DEFAULT_PRIORITY, Priority, PriorityError, Rotation, WORST_PRIORITY};
+pub use context::ContextId;
+pub use dialer::{Dialer, DialerState};
+pub use error::{OpError, PeerFault, Refused};
+pub use event::{DownReason, Event};
+pub use message::{Header, Message};
+pub use options::{EndpointOptions, OptionError, Options};
+pub use pipe::PipeId;
+pub use protocol::Kind;
+pub use seed::rng_from;
+pub use socket::{Attachment, Socket};
+pub use stats::Stats;
+pub use ticket::{Answer, Ticket};
+pub use time::Time;
+pub use timers::Timers;

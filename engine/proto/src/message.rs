@@ -1,0 +1,41 @@
+//! Messages: a header of routing words, and a body.
+
+use bytes::{BufMut, Bytes};
+use smallvec::SmallVec;
+
+/// The routing words in front of a body, each 32 bits. Up to three, the usual number, take no allocation.
+pub type Header = SmallVec<[u32; 3]>;
+
+/// One message. The protocols read and write the header; the body belongs to the program and is never looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Routing words, the first one on the wire first.
+    pub header: Header,
+    /// What the program sent.
+    pub body: Bytes,
+}
+
+impl Message {
+    /// A message without a header.
+    pub fn new(body: impl Into<Bytes>) -> Message {
+        Message { header: Header::new(), body: body.into() }
+    }
+
+    /// Bytes on the wire, header and body together, without the frame around them.
+    pub fn len(&self) -> usize {
+        4 * self.header.len() + self.body.len()
+    }
+
+    /// Is there neither header nor body? Such messages are legal.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends header and body as they stand on the wire.
+    pub fn put(&self, out: &mut impl BufMut) {
+        for word in &self.header {
+            out.put_u32(*word);
+        }
+        out.put_slice(&self.body);
+    }
+}

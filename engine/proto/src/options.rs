@@ -1,0 +1,103 @@
+//! What can be set on a socket, with its range and its default.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::balance::Priority;
+
+/// Options of a socket. Everything that can grow has a bound here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Messages that may wait on one pipe to be transmitted, 1 or more. Default 1,000.
+    pub send_queue: usize,
+    /// Messages that may wait on one pipe to be received, 1 or more. Default 1,000. When it is full the pipe is not
+    /// read from, and the peer is held back by the transport.
+    pub recv_queue: usize,
+    /// Bytes that may wait on one pipe in either queue, 1 or more. Default 16 MiB.
+    pub queue_bytes: usize,
+    /// The largest message accepted or sent, header included, in bytes, 1 or more. Default 16 MiB.
+    pub max_message: usize,
+    /// The longest chain of devices a message may cross, 1 to 255. Default 8.
+    pub ttl: u8,
+    /// How long a request waits for its reply before it is sent again, to the next pipe. Default 60 s, as in nanomsg
+    /// and NNG.
+    pub resend: Duration,
+    /// Requests, or replies, that may be under way at once on one socket, 1 or more. Default 65,536.
+    pub max_contexts: usize,
+    /// Pipes a socket may have at once, 1 to 1,048,576. Default 65,536.
+    pub max_pipes: usize,
+    /// The first wait before a lost or refused connection is tried again. Default 10 ms.
+    pub reconnect_min: Duration,
+    /// The longest wait between two tries. Default 1 s.
+    pub reconnect_max: Duration,
+    /// The whole time that a new connection may take until both sides have greeted. Default 5 s.
+    pub handshake_timeout: Duration,
+}
+
+/// What each endpoint of a socket may have of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndpointOptions {
+    /// Which pipes are sent to first.
+    pub send_priority: Priority,
+    /// Which pipes are received from first.
+    pub recv_priority: Priority,
+}
+
+/// An option outside its range.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("option {name} is out of range: {value}; allowed: {allowed}")]
+pub struct OptionError {
+    /// The option's name.
+    pub name: &'static str,
+    /// What was asked for.
+    pub value: String,
+    /// What can be had.
+    pub allowed: &'static str,
+}
+
+impl Options {
+    /// Checks every range.
+    pub fn check(&self) -> Result<(), OptionError> {
+        let at_least_one = |name, value: usize| ensure(value >= 1, name, format!("{value}"), "1 or more");
+        at_least_one("send_queue", self.send_queue)?;
+        at_least_one("recv_queue", self.recv_queue)?;
+        at_least_one("queue_bytes", self.queue_bytes)?;
+        at_least_one("max_message", self.max_message)?;
+        at_least_one("max_contexts", self.max_contexts)?;
+        ensure(self.ttl >= 1, "ttl", format!("{}", self.ttl), "1 to 255")?;
+        ensure((1..=1 << 20).contains(&self.max_pipes), "max_pipes", format!("{}", self.max_pipes), "1 to 1048576")?;
+        let positive = |name, value: Duration| ensure(!value.is_zero(), name, format!("{value:?}"), "more than zero");
+        positive("resend", self.resend)?;
+        positive("reconnect_min", self.reconnect_min)?;
+        positive("handshake_timeout", self.handshake_timeout)?;
+        ensure(
+            self.reconnect_max >= self.reconnect_min,
+            "reconnect_max",
+            format!("{:?}", self.reconnect_max),
+            "at least reconnect_min",
+        )
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            send_queue: 1_000,
+            recv_queue: 1_000,
+            queue_bytes: 16 << 20,
+            max_message: 16 << 20,
+            ttl: 8,
+            resend: Duration::from_secs(60),
+            max_contexts: 65_536,
+            max_pipes: 65_536,
+            reconnect_min: Duration::from_millis(10),
+            reconnect_max: Duration::from_secs(1),
+            handshake_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+fn ensure(holds: bool, name: &'static str, value: String, allowed: &'static str) -> Result<(), OptionError> {
+    if holds { Ok(()) } else { Err(OptionError { name, value, allowed }) }
+}

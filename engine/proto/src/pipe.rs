@@ -1,0 +1,241 @@
+//! Pipes: established connections, as a protocol sees them.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::balance::Priority;
+use crate::message::Message;
+use crate::options::Options;
+use crate::queue::Queue;
+
+/// Names a pipe on its socket. It is also the routing word that stands for the pipe in a header: 31 bits, and not used
+/// again soon (a place is used again with the next of 2,048 generations).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PipeId(u32);
+
+impl PipeId {
+    /// The routing word; its highest bit is clear.
+    pub fn word(self) -> u32 {
+        self.0
+    }
+
+    /// The pipe that a routing word stands for; whether it is still there, the socket knows.
+    pub fn from_word(word: u32) -> PipeId {
+        PipeId(word & !(1 << 31))
+    }
+
+    /// A small number, unique among the pipes that are up, for use as an index.
+    pub fn slot(self) -> usize {
+        (self.0 & SLOT_MASK) as usize
+    }
+
+    fn new(slot: usize, generation: u32) -> PipeId {
+        PipeId((generation % GENERATIONS) << SLOT_BITS | slot as u32)
+    }
+}
+
+impl fmt::Debug for PipeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pipe {:08x}", self.0)
+    }
+}
+
+/// One pipe with its two queues.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) send_priority: Priority,
+    pub(crate) recv_priority: Priority,
+    pub(crate) inbound: Queue,
+    pub(crate) outbound: Queue,
+    /// In the protocol's rotation of pipes that can be written to.
+    pub(crate) offered: bool,
+    /// Waits in `Pipes::outputs`.
+    announced: bool,
+    /// The inbound queue was full; the world is to be told when there is room.
+    paused: bool,
+    /// The connection is gone; the pipe goes when its inbound queue is empty.
+    retired: bool,
+}
+
+/// The pipes of a socket.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    slots: Vec<Slot>,
+    free: VecDeque<u32>,
+    first_generation: u32,
+    count: usize,
+    outputs: VecDeque<PipeId>,
+    resumed: VecDeque<PipeId>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    pipe: Option<Pipe>,
+}
+
+impl Pipes {
+    /// `luck` is where the generations begin, so that the ids of a restarted program are not those of the last one.
+    pub(crate) fn new(luck: u32) -> Pipes {
+        Pipes {
+            slots: Vec::new(),
+            free: VecDeque::new(),
+            first_generation: luck % GENERATIONS,
+            count: 0,
+            outputs: VecDeque::new(),
+            resumed: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn add(&mut self, options: &Options, send_priority: Priority, recv_priority: Priority) -> PipeId {
+        let pipe = Pipe {
+            send_priority,
+            recv_priority,
+            inbound: Queue::new(options.recv_queue, options.queue_bytes),
+            outbound: Queue::new(options.send_queue, options.queue_bytes),
+            offered: false,
+            announced: false,
+            paused: false,
+            retired: false,
+        };
+        self.count += 1;
+        let number = match self.free.pop_front() {
+            Some(number) => number as usize,
+            None => {
+                self.slots.push(Slot { generation: self.first_generation, pipe: None });
+                self.slots.len() - 1
+            }
+        };
+        let slot = &mut self.slots[number];
+        slot.pipe = Some(pipe);
+        PipeId::new(number, slot.generation)
+    }
+
+    pub(crate) fn remove(&mut self, id: PipeId) -> Option<Pipe> {
+        self.get(id)?;
+        let slot = &mut self.slots[id.slot()];
+        slot.generation = (slot.generation + 1) % GENERATIONS;
+        self.free.push_back(id.slot() as u32);
+        self.count -= 1;
+        self.outputs.retain(|other| *other != id);
+        self.resumed.retain(|other| *other != id);
+        slot.pipe.take()
+    }
+
+    pub(crate) fn get(&self, id: PipeId) -> Option<&Pipe> {
+        let slot = self.slots.get(id.slot())?;
+        if PipeId::new(id.slot(), slot.generation) == id { slot.pipe.as_ref() } else { None }
+    }
+
+    pub(crate) fn get_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
+        let slot = self.slots.get_mut(id.slot())?;
+        if PipeId::new(id.slot(), slot.generation) == id { slot.pipe.as_mut() } else { None }
+    }
+
+    /// All pipes that are up, by place.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = PipeId> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.pipe.is_some())
+            .map(|(number, slot)| PipeId::new(number, slot.generation))
+    }
+
+    /// Puts `message` into the outbound queue and tells the world that there is something to transmit. Says whether the
+    /// queue has room for another.
+    pub(crate) fn push_out(&mut self, id: PipeId, message: Message) -> bool {
+        let Some(pipe) = self.get_mut(id) else {
+            return false;
+        };
+        pipe.outbound.push(message);
+        let room = !pipe.outbound.is_full();
+        if !std::mem::replace(&mut pipe.announced, true) {
+            self.outputs.push_back(id);
+        }
+        room
+    }
+
+    /// Takes the next message to transmit; also says whether the queue had been full until now.
+    pub(crate) fn pop_out(&mut self, id: PipeId) -> Option<(Message, bool)> {
+        let pipe = self.get_mut(id)?;
+        let was_full = pipe.outbound.is_full();
+        let message = pipe.outbound.pop()?;
+        Some((message, was_full && !pipe.outbound.is_full()))
+    }
+
+    /// Puts `message` into the inbound queue; says whether it is the first there.
+    pub(crate) fn push_in(&mut self, id: PipeId, message: Message) -> bool {
+        let Some(pipe) = self.get_mut(id) else {
+            return false;
+        };
+        pipe.inbound.push(message);
+        pipe.inbound.len() == 1
+    }
+
+    /// Takes the next message to receive; also gives the pipe's priority if that was the last one. A pipe that was
+    /// paused is resumed once its queue is half empty, so that a slow reader does not make the world stop and go for
+    /// each message.
+    pub(crate) fn pop_in(&mut self, id: PipeId) -> Option<(Message, Option<Priority>)> {
+        let pipe = self.get_mut(id)?;
+        let message = pipe.inbound.pop()?;
+        let emptied = pipe.inbound.is_empty().then_some(pipe.recv_priority);
+        if pipe.retired {
+            if emptied.is_some() {
+                self.remove(id);
+            }
+        } else if pipe.paused && pipe.inbound.is_half_empty() {
+            pipe.paused = false;
+            self.resumed.push_back(id);
+        }
+        Some((message, emptied))
+    }
+
+    /// The connection is gone. The pipe takes nothing more and goes when its inbound queue is empty. Says how many
+    /// messages had not been transmitted.
+    pub(crate) fn retire(&mut self, id: PipeId) -> usize {
+        let Some(pipe) = self.get_mut(id) else {
+            return 0;
+        };
+        pipe.retired = true;
+        pipe.paused = false;
+        let unsent = pipe.outbound.len();
+        while pipe.outbound.pop().is_some() {}
+        if pipe.inbound.is_empty() {
+            self.remove(id);
+        }
+        unsent
+    }
+
+    /// Is the pipe there, with a connection behind it?
+    pub(crate) fn is_up(&self, id: PipeId) -> bool {
+        self.get(id).is_some_and(|pipe| !pipe.retired)
+    }
+
+    /// Can the pipe take another message from the wire? If not, it is paused until the world hears of it again.
+    pub(crate) fn admits(&mut self, id: PipeId) -> Option<bool> {
+        let pipe = self.get_mut(id)?;
+        let full = pipe.inbound.is_full();
+        pipe.paused |= full;
+        Some(!full)
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<PipeId> {
+        let id = self.outputs.pop_front()?;
+        if let Some(pipe) = self.get_mut(id) {
+            pipe.announced = false;
+        }
+        Some(id)
+    }
+
+    pub(crate) fn poll_resumed(&mut self) -> Option<PipeId> {
+        self.resumed.pop_front()
+    }
+}
+
+const SLOT_BITS: u32 = 20;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+const GENERATIONS: u32 = 1 << (31 - SLOT_BITS);

@@ -1,0 +1,378 @@
+//! Sockets: one end of a pattern, as a value.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use rand::RngExt;
+
+use crate::context::ContextId;
+use crate::error::{OpError, PeerFault, Refused};
+use crate::event::{DownReason, EVENTS_KEPT, Event};
+use crate::message::Message;
+use crate::options::{EndpointOptions, OptionError, Options};
+use crate::pipe::{PipeId, Pipes};
+use crate::protocol::{Io, Kind, Protocol, Wake};
+use crate::seed::rng_from;
+use crate::stats::Stats;
+use crate::ticket::{Answer, Ticket, WaitingRoom, Want};
+use crate::time::Time;
+
+/// A socket. How to use it stands at the top of this crate.
+#[derive(Debug)]
+pub struct Socket {
+    kind: Kind,
+    options: Options,
+    protocol: Box<dyn Protocol>,
+    pipes: Pipes,
+    waiting: WaitingRoom,
+    wake: Wake,
+    stats: Stats,
+    events: VecDeque<Event>,
+    closed: bool,
+}
+
+/// What the world knows of a connection whose two sides have greeted.
+#[derive(Clone, Copy, Debug)]
+pub struct Attachment {
+    /// The peer's endpoint id, from its greeting.
+    pub peer: u16,
+    /// What the dialer or listener that made it says.
+    pub endpoint: EndpointOptions,
+}
+
+/// # Made and asked about
+impl Socket {
+    /// A socket without pipes. The seed decides where its request and pipe ids begin.
+    pub fn new(kind: Kind, options: Options, seed: u64) -> Result<Socket, OptionError> {
+        options.check()?;
+        let mut luck = rng_from(seed);
+        Ok(Socket {
+            kind,
+            protocol: kind.machine(&options, luck.random()),
+            pipes: Pipes::new(luck.random()),
+            options,
+            waiting: WaitingRoom::default(),
+            wake: Wake::default(),
+            stats: Stats::default(),
+            events: VecDeque::new(),
+            closed: false,
+        })
+    }
+
+    /// Which end of which pattern it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its options.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Its counters.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// How many pipes there are; one whose connection is gone counts until its last message is received.
+    pub fn pipe_count(&self) -> usize {
+        self.pipes.count()
+    }
+
+    /// Messages that wait to be transmitted, over all pipes.
+    pub fn unsent(&self) -> usize {
+        self.pipes.ids().filter_map(|id| self.pipes.get(id)).map(|pipe| pipe.outbound.len()).sum()
+    }
+}
+
+/// # What the world tells
+impl Socket {
+    /// A connection is up and both sides have greeted.
+    pub fn attach(&mut self, now: Time, attachment: Attachment) -> Result<PipeId, Refused> {
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        if let Err(fault) = self.kind.accepts(attachment.peer) {
+            self.stats.peer_faults += 1;
+            return Err(fault.into());
+        }
+        if self.pipes.count() >= self.options.max_pipes {
+            self.stats.refused_pipes += 1;
+            return Err(Refused::TooManyPipes(self.options.max_pipes));
+        }
+        let EndpointOptions { send_priority, recv_priority } = attachment.endpoint;
+        let pipe = self.pipes.add(&self.options, send_priority, recv_priority);
+        self.stats.pipes_up += 1;
+        self.note(Event::PipeUp { pipe });
+        self.tell(now, |protocol, io| protocol.attach(io, pipe));
+        Ok(pipe)
+    }
+
+    /// A connection is gone. What was waiting on its pipe is dropped and counted; a request that was on its way is sent
+    /// again elsewhere.
+    pub fn detach(&mut self, now: Time, pipe: PipeId, reason: DownReason) {
+        if !self.pipes.is_up(pipe) {
+            return;
+        }
+        if matches!(reason, DownReason::Fault(_)) {
+            self.stats.peer_faults += 1;
+        }
+        self.stats.pipes_down += 1;
+        self.note(Event::PipeDown { pipe, reason });
+        self.tell(now, |protocol, io| {
+            protocol.detach(io, pipe);
+            if protocol.outlives_pipe() {
+                io.stats.dropped_unsent += io.pipes.retire(pipe) as u64;
+            } else if let Some(gone) = io.pipes.remove(pipe) {
+                io.stats.dropped_unsent += gone.outbound.len() as u64;
+                io.stats.dropped_received += gone.inbound.len() as u64;
+            }
+        });
+    }
+
+    /// A peer broke a rule before its pipe was attached.
+    pub fn handle_fault(&mut self, _fault: PeerFault) {
+        self.stats.peer_faults += 1;
+    }
+
+    /// May the next message of this pipe be read from the wire? If not, stop reading until
+    /// [`poll_resumed`](Socket::poll_resumed) names the pipe.
+    pub fn admits(&mut self, pipe: PipeId) -> bool {
+        let admits = self.pipes.admits(pipe).unwrap_or(false);
+        self.stats.recv_queue_full += u64::from(!admits);
+        admits
+    }
+
+    /// A whole message came from the wire, header words in front of its body. Ask [`admits`](Socket::admits) first.
+    pub fn handle_message(&mut self, now: Time, pipe: PipeId, wire: Bytes) {
+        if self.pipes.is_up(pipe) {
+            self.tell(now, |protocol, io| protocol.handle_message(io, pipe, Message::new(wire)));
+        }
+    }
+
+    /// It is [`poll_timeout`](Socket::poll_timeout), or later.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.stats.timeouts += self.waiting.expire(now);
+        if self.protocol.next_timeout().is_some_and(|due| due <= now) {
+            self.tell(now, |protocol, io| protocol.handle_timeout(io));
+        }
+    }
+}
+
+/// # What the program commands
+impl Socket {
+    /// Sends at once or not at all; on an error the body comes back.
+    pub fn try_send(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
+        if let Err(error) = self.check_send(body.len()) {
+            return Err((error, body));
+        }
+        self.tell(now, |protocol, io| protocol.send(io, context, Message::new(body)))
+            .map_err(|(error, message)| (error, message.body))
+    }
+
+    /// Receives at once or not at all.
+    pub fn try_recv(&mut self, now: Time, context: ContextId) -> Result<Bytes, OpError> {
+        if self.closed {
+            return Err(OpError::Closed);
+        }
+        self.tell(now, |protocol, io| protocol.recv(io, context)).map(|message| message.body)
+    }
+
+    /// Sends, now or later. The ticket may be answered already.
+    pub fn submit_send(&mut self, now: Time, context: ContextId, body: Bytes, deadline: Option<Time>) -> Ticket {
+        match self.try_send(now, context, body) {
+            Ok(()) => self.waiting.admit_answered(Answer::Sent),
+            Err((OpError::WouldBlock, _)) if is_over(deadline, now) => self.time_out(),
+            Err((OpError::WouldBlock, body)) => {
+                self.stats.send_waits += 1;
+                self.waiting.admit(Want::Send { context, message: Message::new(body) }, deadline)
+            }
+            Err((error, _)) => self.waiting.admit_answered(Answer::Failed(error)),
+        }
+    }
+
+    /// Receives, now or later. The ticket may be answered already.
+    pub fn submit_recv(&mut self, now: Time, context: ContextId, deadline: Option<Time>) -> Ticket {
+        match self.try_recv(now, context) {
+            Ok(body) => self.waiting.admit_answered(Answer::Received(Message::new(body))),
+            Err(OpError::WouldBlock) if is_over(deadline, now) => self.time_out(),
+            Err(OpError::WouldBlock) => {
+                let lane = self.protocol.lane(context);
+                self.waiting.admit(Want::Recv { context, lane }, deadline)
+            }
+            Err(error) => self.waiting.admit_answered(Answer::Failed(error)),
+        }
+    }
+
+    /// Takes an operation back. False if it has been answered: then the answer stands, and a message in it must not be
+    /// lost.
+    pub fn cancel(&mut self, ticket: Ticket) -> bool {
+        self.waiting.answer(ticket, Answer::Failed(OpError::Cancelled("by the program")))
+    }
+
+    /// Opens another conversation on a REQ or REP socket.
+    pub fn open_context(&mut self, now: Time) -> Result<ContextId, OpError> {
+        if self.closed {
+            return Err(OpError::Closed);
+        }
+        self.tell(now, |protocol, io| protocol.open_context(io))
+    }
+
+    /// Ends a conversation; whoever waits in it is answered. The default one cannot be closed.
+    pub fn close_context(&mut self, now: Time, context: ContextId) {
+        if context != ContextId::DEFAULT {
+            self.tell(now, |protocol, io| protocol.close_context(io, context));
+            self.waiting.answer_context(context, &OpError::Closed);
+        }
+    }
+
+    /// Closes the socket: everyone who waits is answered, and the world must close every connection. What is queued can
+    /// still be transmitted, if the world wants to flush before it detaches.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.waiting.answer_all(&OpError::Closed);
+    }
+
+    /// Is it closed?
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+/// # What the world asks
+impl Socket {
+    /// The next ticket that has been answered.
+    pub fn poll_answer(&mut self) -> Option<(Ticket, Answer)> {
+        self.waiting.poll_answer()
+    }
+
+    /// The answer to one ticket, if it is there.
+    pub fn take_answer(&mut self, ticket: Ticket) -> Option<Answer> {
+        self.waiting.take_answer(ticket)
+    }
+
+    /// Are there answers to collect?
+    pub fn has_answers(&self) -> bool {
+        self.waiting.has_answers()
+    }
+
+    /// The next pipe that has something new to transmit. It is named once; drain it with
+    /// [`poll_transmit`](Socket::poll_transmit), now or when its connection can take more.
+    pub fn poll_output(&mut self) -> Option<PipeId> {
+        self.pipes.poll_output()
+    }
+
+    /// The next message to transmit on a pipe. Taking it makes room for another.
+    pub fn poll_transmit(&mut self, now: Time, pipe: PipeId) -> Option<Message> {
+        let (message, room_again) = self.pipes.pop_out(pipe)?;
+        if room_again {
+            self.tell(now, |protocol, io| protocol.writable(io, pipe));
+        }
+        Some(message)
+    }
+
+    /// The next pipe whose connection should be read again.
+    pub fn poll_resumed(&mut self) -> Option<PipeId> {
+        self.pipes.poll_resumed()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Socket::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        [self.waiting.next_deadline(), self.protocol.next_timeout()].into_iter().flatten().min()
+    }
+}
+
+impl Socket {
+    /// Lets the protocol act, and then everyone who was waiting for what it did.
+    fn tell<R>(&mut self, now: Time, act: impl FnOnce(&mut dyn Protocol, &mut Io<'_>) -> R) -> R {
+        let result = self.act(now, act);
+        if self.wake.senders || !self.wake.lanes.is_empty() || !self.wake.abandoned.is_empty() {
+            self.serve(now);
+        }
+        result
+    }
+
+    /// Serves waiting tickets, first come first served, until nobody in a woken line can go on.
+    fn serve(&mut self, now: Time) {
+        loop {
+            for (context, error) in std::mem::take(&mut self.wake.abandoned) {
+                self.waiting.answer_context(context, &error);
+            }
+            if let Some(lane) = self.wake.lanes.pop() {
+                while let Some((ticket, context)) = self.waiting.first_receiver(lane) {
+                    match self.act(now, |protocol, io| protocol.recv(io, context)) {
+                        Err(OpError::WouldBlock) => break,
+                        Ok(message) => self.waiting.answer(ticket, Answer::Received(message)),
+                        Err(error) => self.waiting.answer(ticket, Answer::Failed(error)),
+                    };
+                }
+            } else if std::mem::take(&mut self.wake.senders) {
+                self.serve_senders(now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// PUSH has one line: if its first cannot send, nobody can. In REP each reply waits for its own pipe, so all are
+    /// tried.
+    fn serve_senders(&mut self, now: Time) {
+        let mut place = 0;
+        while let Some((ticket, context, message)) = self.waiting.lend_sender(place) {
+            match self.act(now, |protocol, io| protocol.send(io, context, message)) {
+                Ok(()) => {
+                    self.waiting.answer(ticket, Answer::Sent);
+                }
+                Err((OpError::WouldBlock, message)) => {
+                    self.waiting.put_back(ticket, message);
+                    if self.kind != Kind::Rep {
+                        return;
+                    }
+                    place += 1;
+                }
+                Err((error, _)) => {
+                    self.waiting.answer(ticket, Answer::Failed(error));
+                }
+            }
+        }
+    }
+
+    fn act<R>(&mut self, now: Time, act: impl FnOnce(&mut dyn Protocol, &mut Io<'_>) -> R) -> R {
+        let mut io =
+            Io { now, pipes: &mut self.pipes, options: &self.options, stats: &mut self.stats, wake: &mut self.wake };
+        act(&mut *self.protocol, &mut io)
+    }
+
+    fn check_send(&self, size: usize) -> Result<(), OpError> {
+        if self.closed {
+            return Err(OpError::Closed);
+        }
+        // A request grows by four bytes, its id.
+        let size = if self.kind == Kind::Req { size.saturating_add(4) } else { size };
+        if size > self.options.max_message {
+            return Err(OpError::TooLarge { size, limit: self.options.max_message });
+        }
+        Ok(())
+    }
+
+    fn time_out(&mut self) -> Ticket {
+        self.stats.timeouts += 1;
+        self.waiting.admit_answered(Answer::Failed(OpError::TimedOut))
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.events.len() == EVENTS_KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+}
+
+fn is_over(deadline: Option<Time>, now: Time) -> bool {
+    deadline.is_some_and(|at| at <= now)
+}

@@ -1,0 +1,41 @@
+//! Counters of a socket.
+
+/// What a socket has done so far. Every bound that bites and every message that is dropped is counted here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Messages handed to a pipe.
+    pub sent: u64,
+    /// Messages handed to the program.
+    pub received: u64,
+    /// Bytes of body in them.
+    pub sent_bytes: u64,
+    /// Bytes of body in them.
+    pub received_bytes: u64,
+    /// Pipes that came up.
+    pub pipes_up: u64,
+    /// Pipes that went down.
+    pub pipes_down: u64,
+    /// Peers refused or disconnected because they broke a rule.
+    pub peer_faults: u64,
+    /// Pipes refused because the socket had `max_pipes`.
+    pub refused_pipes: u64,
+    /// Requests sent again, because their pipe died or their reply did not come in time.
+    pub resends: u64,
+    /// Messages that waited to be transmitted when their pipe died.
+    pub dropped_unsent: u64,
+    /// Messages that nobody had received yet when their pipe died (a request whose asker is gone), or that came in the
+    /// wrong direction.
+    pub dropped_received: u64,
+    /// Replies that answered no outstanding request: late, repeated or invented.
+    pub dropped_replies: u64,
+    /// Replies whose asker was gone.
+    pub dropped_orphans: u64,
+    /// Messages with a header that is cut short or has crossed more devices than `ttl` allows.
+    pub dropped_malformed: u64,
+    /// Times a pipe's receive queue was full and the pipe was not read from.
+    pub recv_queue_full: u64,
+    /// Times a send had to wait because no pipe could take the message.
+    pub send_waits: u64,
+    /// Tickets that ran into their deadline.
+    pub timeouts: u64,
+}

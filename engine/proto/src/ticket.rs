@@ -1,0 +1,190 @@
+//! Tickets: how an operation waits, and how it is answered exactly once.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::context::ContextId;
+use crate::error::OpError;
+use crate::message::Message;
+use crate::time::Time;
+use crate::timers::Timers;
+
+/// The receipt for an operation that must wait. It is answered once: with its result, its deadline, a cancellation or
+/// the socket's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// A number that no other ticket of this socket has had.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The ticket with this number.
+    pub fn from_number(number: u64) -> Ticket {
+        Ticket(number)
+    }
+}
+
+/// How a ticket was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The message was handed to a pipe.
+    Sent,
+    /// A message was received.
+    Received(Message),
+    /// It was not to be.
+    Failed(OpError),
+}
+
+/// What a waiting ticket wants.
+#[derive(Debug)]
+pub(crate) enum Want {
+    Send { context: ContextId, message: Message },
+    Recv { context: ContextId, lane: usize },
+}
+
+#[derive(Debug)]
+struct Entry {
+    want: Want,
+    deadline: Option<Time>,
+}
+
+/// The tickets that wait, the answers not yet collected, and the deadlines. Receivers wait in lanes, first come first
+/// served; which lane a context waits in is the protocol's business.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingRoom {
+    next: u64,
+    entries: BTreeMap<Ticket, Entry>,
+    senders: VecDeque<Ticket>,
+    lanes: Vec<VecDeque<Ticket>>,
+    deadlines: Timers<Ticket>,
+    answers: VecDeque<(Ticket, Answer)>,
+}
+
+impl WaitingRoom {
+    pub(crate) fn admit(&mut self, want: Want, deadline: Option<Time>) -> Ticket {
+        let ticket = self.issue();
+        match want {
+            Want::Send { .. } => self.senders.push_back(ticket),
+            Want::Recv { lane, .. } => {
+                if self.lanes.len() <= lane {
+                    self.lanes.resize_with(lane + 1, VecDeque::new);
+                }
+                self.lanes[lane].push_back(ticket);
+            }
+        }
+        if let Some(at) = deadline {
+            self.deadlines.set(at, ticket);
+        }
+        self.entries.insert(ticket, Entry { want, deadline });
+        ticket
+    }
+
+    /// A ticket that is answered already.
+    pub(crate) fn admit_answered(&mut self, answer: Answer) -> Ticket {
+        let ticket = self.issue();
+        self.answers.push_back((ticket, answer));
+        ticket
+    }
+
+    /// The first receiver in `lane`, and its context.
+    pub(crate) fn first_receiver(&self, lane: usize) -> Option<(Ticket, ContextId)> {
+        let ticket = *self.lanes.get(lane)?.front()?;
+        match self.entries.get(&ticket)?.want {
+            Want::Recv { context, .. } => Some((ticket, context)),
+            Want::Send { .. } => None,
+        }
+    }
+
+    /// Takes the message out of the hands of the sender at `place` in the line, to try it;
+    /// [`put_back`](WaitingRoom::put_back) if it cannot be sent yet.
+    pub(crate) fn lend_sender(&mut self, place: usize) -> Option<(Ticket, ContextId, Message)> {
+        let ticket = *self.senders.get(place)?;
+        match &mut self.entries.get_mut(&ticket)?.want {
+            Want::Send { context, message } => Some((ticket, *context, std::mem::take(message))),
+            Want::Recv { .. } => None,
+        }
+    }
+
+    pub(crate) fn put_back(&mut self, ticket: Ticket, returned: Message) {
+        if let Some(Entry { want: Want::Send { message, .. }, .. }) = self.entries.get_mut(&ticket) {
+            *message = returned;
+        }
+    }
+
+    /// Answers a ticket that waits; false if it does not (any more).
+    pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
+        let Some(entry) = self.entries.remove(&ticket) else {
+            return false;
+        };
+        let line = match entry.want {
+            Want::Send { .. } => &mut self.senders,
+            Want::Recv { lane, .. } => &mut self.lanes[lane],
+        };
+        // Almost always the first in its line.
+        if let Some(place) = line.iter().position(|waiting| *waiting == ticket) {
+            line.remove(place);
+        }
+        if let Some(at) = entry.deadline {
+            self.deadlines.cancel(at, ticket);
+        }
+        self.answers.push_back((ticket, answer));
+        true
+    }
+
+    /// Answers everyone who waits for `context`.
+    pub(crate) fn answer_context(&mut self, gone: ContextId, error: &OpError) {
+        self.answer_where(|context| context == gone, error);
+    }
+
+    /// Answers everyone who waits.
+    pub(crate) fn answer_all(&mut self, error: &OpError) {
+        self.answer_where(|_| true, error);
+    }
+
+    fn answer_where(&mut self, affected: impl Fn(ContextId) -> bool, error: &OpError) {
+        let tickets: Vec<Ticket> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| match entry.want {
+                Want::Send { context, .. } | Want::Recv { context, .. } => affected(context),
+            })
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in tickets {
+            self.answer(ticket, Answer::Failed(error.clone()));
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    /// Answers every ticket whose deadline is at or before `now`; says how many.
+    pub(crate) fn expire(&mut self, now: Time) -> u64 {
+        let mut expired = 0;
+        while let Some((_, ticket)) = self.deadlines.pop(now) {
+            expired += u64::from(self.answer(ticket, Answer::Failed(OpError::TimedOut)));
+        }
+        expired
+    }
+
+    pub(crate) fn poll_answer(&mut self) -> Option<(Ticket, Answer)> {
+        self.answers.pop_front()
+    }
+
+    /// The answer for one ticket, out of turn, if it is there.
+    pub(crate) fn take_answer(&mut self, ticket: Ticket) -> Option<Answer> {
+        let place = self.answers.iter().position(|(answered, _)| *answered == ticket)?;
+        self.answers.remove(place).map(|(_, answer)| answer)
+    }
+
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    fn issue(&mut self) -> Ticket {
+        self.next += 1;
+        Ticket(self.next)
+    }
+}

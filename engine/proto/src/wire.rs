@@ -1,0 +1,120 @@
+//! The bytes of the scalability protocols on a stream: a greeting of eight bytes, then frames.
+//!
+//! Source: the SP-over-TCP mapping (sp-tcp-mapping-01) and what nanomsg 1.2 and NNG 1.11 do. Both sides send the greeting
+//! at once, without waiting: `00 'S' 'P' 00`, the endpoint id as 16 bits big-endian, two reserved bytes. A frame is the
+//! length of the message, header words included, as 64 bits big-endian, and then the message.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::error::PeerFault;
+use crate::message::Message;
+use crate::protocol::Kind;
+
+/// Bytes of a greeting.
+pub const GREETING_LEN: usize = 8;
+/// Bytes in front of each message.
+pub const FRAME_HEADER_LEN: usize = 8;
+
+/// The greeting that a socket of this kind sends.
+pub fn greeting(kind: Kind) -> [u8; GREETING_LEN] {
+    let [high, low] = kind.id().to_be_bytes();
+    [0, b'S', b'P', 0, high, low, 0, 0]
+}
+
+/// Appends `message` with its frame.
+pub fn put_frame(message: &Message, out: &mut BytesMut) {
+    out.reserve(FRAME_HEADER_LEN + message.len());
+    out.put_u64(message.len() as u64);
+    message.put(out);
+}
+
+/// Reads what a peer sends, from whatever pieces it arrives in: first the greeting, then messages.
+///
+/// It never asks for memory because a peer has declared a size; the caller's buffer grows with what has arrived.
+#[derive(Debug)]
+pub struct Reader {
+    kind: Kind,
+    max_message: usize,
+    greeted: bool,
+}
+
+/// What a [`Reader`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The peer has greeted; its endpoint id fits ours.
+    Greeting {
+        /// The peer's endpoint id.
+        peer: u16,
+    },
+    /// A whole message; header words, if there are any, are still in its body.
+    Message(Bytes),
+}
+
+impl Reader {
+    /// A reader for a connection of a socket of this kind, which accepts messages of up to `max_message` bytes.
+    pub fn new(kind: Kind, max_message: usize) -> Reader {
+        Reader { kind, max_message, greeted: false }
+    }
+
+    /// Has the peer greeted?
+    pub fn greeted(&self) -> bool {
+        self.greeted
+    }
+
+    /// Takes the next whole thing from the front of `buffer`; `None` if more bytes are needed. After an error the
+    /// connection is of no further use.
+    ///
+    /// A wrong greeting is found at its first wrong byte. The reserved bytes must be zero, as in NNG; nanomsg always
+    /// sends them so.
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
+        if !self.greeted {
+            return self.next_greeting(buffer);
+        }
+        let Some(declared) = peek_len(buffer) else {
+            return Ok(None);
+        };
+        if declared > self.max_message as u64 {
+            return Err(PeerFault::TooLarge { size: declared, limit: self.max_message });
+        }
+        let len = declared as usize;
+        if buffer.len() < FRAME_HEADER_LEN + len {
+            return Ok(None);
+        }
+        buffer.advance(FRAME_HEADER_LEN);
+        Ok(Some(Input::Message(buffer.split_to(len).freeze())))
+    }
+
+    /// How many bytes are still missing from the message at the front of `buffer`, as far as is known.
+    pub fn missing(&self, buffer: &BytesMut) -> usize {
+        match peek_len(buffer) {
+            Some(declared) if self.greeted => {
+                (FRAME_HEADER_LEN + declared.min(self.max_message as u64) as usize).saturating_sub(buffer.len())
+            }
+            _ => FRAME_HEADER_LEN.saturating_sub(buffer.len()),
+        }
+    }
+
+    fn next_greeting(&mut self, buffer: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
+        let expected = [0, b'S', b'P', 0];
+        let known = buffer.len().min(expected.len());
+        if buffer[..known] != expected[..known] {
+            return Err(PeerFault::Greeting);
+        }
+        if buffer.len() < GREETING_LEN {
+            return Ok(None);
+        }
+        if buffer[6..8] != [0, 0] {
+            return Err(PeerFault::Greeting);
+        }
+        let peer = u16::from_be_bytes([buffer[4], buffer[5]]);
+        self.kind.accepts(peer)?;
+        buffer.advance(GREETING_LEN);
+        self.greeted = true;
+        Ok(Some(Input::Greeting { peer }))
+    }
+}
+
+fn peek_len(buffer: &BytesMut) -> Option<u64> {
+    let bytes = buffer.get(..FRAME_HEADER_LEN)?;
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
