@@ -1,0 +1,1 @@
+"""A workbench for brokerless messaging: simulate it, measure it, compare the two."""

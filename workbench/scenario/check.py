@@ -1,0 +1,443 @@
+"""What no single key can tell: names that must exist, sites that must be connected, faults in order, sizes that can be run.
+
+`check` looks at one scenario without a sweep (a point); `check_whole` at what concerns a scenario as a whole. Both yield findings with the
+path of the guilty value; the loader knows where that path stands in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from workbench.scenario.expect import metric_named, same_value
+from workbench.scenario.paths import Path
+from workbench.scenario.schema import BEHAVIOUR, Fault, Scenario, Service, Workload
+from workbench.scenario.units import DURATION, SIZE, nearest, shown, write
+
+MOST_MESSAGES = 1e9
+MOST_HOSTS = 100_000
+MOST_CONNECTIONS = 2_000_000
+MOST_QUEUED_BYTES = 16 << 30
+MOST_POINTS = 1000
+MOST_LEVELS = 16
+
+_FLOOD_RATE = 5e6
+"""Messages per second and client that a flood without a bandwidth limit is counted as."""
+_SHORTEST_CYCLE = 10e-6
+"""Seconds that a request and its answer are counted as at least."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong, by the path of the guilty value. ``key``: it is the name itself, not what stands under it."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    allowed: str = ""
+    part: tuple[int, int] | None = None
+    """The guilty part of the value, when that is a text."""
+    key: bool = False
+
+
+def check(scenario: Scenario, gone: Iterable[Path] = ()) -> Iterator[Finding]:
+    """Everything wrong with one point. ``gone`` are paths that were taken out because they were wrong by themselves."""
+    known = _Known(scenario, frozenset(gone))
+    yield from _services(scenario, known)
+    yield from _links(scenario, known)
+    yield from _workloads(scenario, known)
+    yield from _faults(scenario, known)
+    yield from _run(scenario)
+    yield from _sizes(scenario)
+
+
+def check_whole(scenario: Scenario, gone: Iterable[Path] = ()) -> Iterator[Finding]:
+    """Everything wrong with the sweep's size, the comparison and the expectations."""
+    lost = frozenset(gone)
+    points = prod(len(values) for values in scenario.sweep.values())
+    if points > MOST_POINTS:
+        yield Finding(("sweep",), f"the sweep has {points:,} points; at most {MOST_POINTS:,} are allowed", key=True)
+    for path, values in scenario.sweep.items():
+        for at, value in enumerate(values):
+            if any(same_value(value, earlier) for earlier in values[:at]):
+                yield Finding(("sweep", path, at), f"the value {shown(value)} is swept twice")
+        if path == "placement" and scenario.run.world == "virtual":
+            yield Finding(
+                ("sweep", path),
+                "the virtual world has no cores: a sweep over placement would give the same points twice",
+                key=True,
+            )
+    yield from _compare(scenario)
+    yield from _expectations(scenario, lost)
+
+
+def check_amount(points: Sequence[Scenario]) -> Iterator[Finding]:
+    """Refuses a run that would send more messages than anyone can wait for."""
+    if not points:
+        return
+    run = points[0].run
+    replications = run.replications.in_world(run.world)
+    messages = sum(predicted_messages(point) for point in points) * replications
+    if messages > MOST_MESSAGES:
+        yield Finding(
+            ("run", "duration"),
+            f"this run would send about {messages:.2g} messages ({_times(len(points), 'point')}, {_times(replications, 'replication')} of "
+            f"{write(run.duration, DURATION)}); at most {MOST_MESSAGES:.0e} are allowed",
+        )
+
+
+def predicted_messages(scenario: Scenario) -> float:
+    """About how many requests one replication sends. A flood in the real world is bounded by its duration and counts as nothing."""
+    total = 0.0
+    for workload in scenario.workloads.values():
+        service = scenario.services.get(workload.to)
+        total += sum(_rate(scenario, workload, service, site) for site in workload.at) * scenario.run.duration
+    return total
+
+
+class _Known:
+    """The names of a scenario, those included whose content had to be taken out."""
+
+    def __init__(self, scenario: Scenario, gone: frozenset[Path]) -> None:
+        def names(section: str, present: Iterable[str]) -> list[str]:
+            return [*present, *(str(path[1]) for path in gone if len(path) == 2 and path[0] == section)]
+
+        self.sites = names("sites", scenario.sites)
+        self.services = names("services", scenario.services)
+        self.workloads = names("workloads", scenario.workloads)
+        self.links_whole = not any(path[0] in ("links", "sites") for path in gone)
+        self.faults_whole = not any(path[0] == "faults" for path in gone)
+
+    def site(
+        self, name: str, path: Path, part: tuple[int, int] | None = None, *, key: bool = False
+    ) -> Iterator[Finding]:
+        """A finding if there is no such site."""
+        if name not in self.sites:
+            yield _unknown("site", name, self.sites, path, part, key=key)
+
+
+def _unknown(
+    what: str, name: str, known: Sequence[str], path: Path, part: tuple[int, int] | None = None, *, key: bool = False
+) -> Finding:
+    meant = nearest(name, list(known))
+    hint = f"did you mean '{meant}'?" if meant else ""
+    return Finding(path, f"unknown {what} {shown(name)}", hint, ", ".join(known[:40]) or "none is declared", part, key)
+
+
+def _services(scenario: Scenario, known: _Known) -> Iterator[Finding]:
+    for name, service in scenario.services.items():
+        path: Path = ("services", name)
+        if not service.at:
+            yield Finding((*path, "at"), f"the service '{name}' runs nowhere; give at least one site", key=True)
+        for site in service.at:
+            yield from known.site(site, (*path, "at", site), key=True)
+        yield from _behaviour(scenario, service.behaviour, path)
+
+
+def _behaviour(scenario: Scenario, behaviour: str | None, path: Path) -> Iterator[Finding]:
+    if behaviour is None or scenario.directory is None:
+        return
+    found = BEHAVIOUR.fullmatch(behaviour)
+    assert found is not None
+    try:
+        exists = (scenario.directory / found["file"]).is_file()
+    except (OSError, ValueError):
+        exists = False
+    if not exists:
+        yield Finding(
+            (*path, "behaviour"),
+            f"there is no file {shown(found['file'])} beside the scenario",
+            part=found.span("file"),
+        )
+
+
+def _links(scenario: Scenario, known: _Known) -> Iterator[Finding]:
+    seen: set[frozenset[str]] = set()
+    for at, link in enumerate(scenario.links):
+        path: Path = ("links", at, "between")
+        for end, site in enumerate(link.between):
+            yield from known.site(site, (*path, end))
+        one, other = link.between
+        if one == other:
+            yield Finding(
+                (*path, 1),
+                f"a link joins two sites, not '{one}' with itself",
+                "give the delays inside a site with 'within'",
+            )
+        elif frozenset(link.between) in seen:
+            yield Finding(path, f"there is already a link between '{one}' and '{other}'")
+        seen.add(frozenset(link.between))
+
+
+def _workloads(scenario: Scenario, known: _Known) -> Iterator[Finding]:
+    for name, workload in scenario.workloads.items():
+        path: Path = ("workloads", name)
+        for at, site in enumerate(workload.at):
+            yield from known.site(site, (*path, "at", at))
+            if site in workload.at[:at]:
+                yield Finding(
+                    (*path, "at", at), f"the site '{site}' is listed twice", "for more clients there, use 'clients'"
+                )
+        yield from _behaviour(scenario, workload.behaviour, path)
+        if workload.alone and scenario.run.world == "virtual":
+            yield Finding(
+                (*path, "alone"), "'alone' needs the real world; in the virtual world nothing competes for processors"
+            )
+        if workload.to not in known.services:
+            yield _unknown("service", workload.to, known.services, (*path, "to"))
+            continue
+        service = scenario.services.get(workload.to)
+        if service is not None:
+            yield from _conversation(scenario, known, name, workload, service)
+
+
+def _conversation(
+    scenario: Scenario, known: _Known, name: str, workload: Workload, service: Service
+) -> Iterator[Finding]:
+    """A workload and its service: do they fit, and can they reach each other?"""
+    path: Path = ("workloads", name)
+    if service.behaviour is None and workload.behaviour is None:
+        if workload.load.kind == "flood" and service.pattern != "collect":
+            yield Finding(
+                (*path, "load"),
+                f"a flood goes to a service of pattern collect, and '{workload.to}' has pattern {service.pattern}",
+                f"did you mean 'closed', or 'pattern: collect' for '{workload.to}'?",
+            )
+        if workload.load.kind != "flood" and service.pattern == "collect":
+            yield Finding(
+                (*path, "load"),
+                f"'{workload.to}' has pattern collect and answers nothing, so its load is a flood, not {workload.load.kind}",
+            )
+    if known.links_whole:
+        for at, site in enumerate(workload.at):
+            for other in service.at:
+                if site in scenario.sites and other in scenario.sites and scenario.link(site, other) is None:
+                    yield Finding(
+                        (*path, "at", at),
+                        f"clients of '{name}' in '{site}' cannot reach '{workload.to}' in '{other}': there is no link between the two sites",
+                    )
+    policy = workload.routing or scenario.routing
+    if policy == "priority" and len(service.at) > MOST_LEVELS:
+        where: Path = (*path, "routing") if workload.routing else ("routing",)
+        message = f"there are {MOST_LEVELS} priorities, and '{workload.to}' is in {len(service.at)} sites"
+        yield Finding(where, f"routing by priority gives each site a priority: {message}")
+
+
+def _faults(scenario: Scenario, known: _Known) -> Iterator[Finding]:
+    targets_known = True
+    for at, fault in enumerate(scenario.faults):
+        found = [*_target(scenario, known, at, fault)]
+        targets_known = targets_known and not found
+        yield from found
+        path: Path = ("faults", at)
+        run = scenario.run
+        if fault.at >= run.duration:
+            yield Finding((*path, "at"), f"the fault comes after the end of the run ({write(run.duration, DURATION)})")
+        elif fault.at < run.warm_up:
+            yield Finding(
+                (*path, "at"),
+                f"the fault comes during the warm-up ({write(run.warm_up, DURATION)}), which is not measured",
+            )
+        elif fault.for_ is not None and fault.at + fault.for_ > run.duration * (1 + 1e-12):
+            end = write(round(fault.at + fault.for_, 9), DURATION)
+            yield Finding(
+                (*path, "for"),
+                f"the fault would end at {end}, after the end of the run ({write(run.duration, DURATION)})",
+                f"without 'for' it lasts to the end; at most {write(round(run.duration - fault.at, 9), DURATION)} fits",
+            )
+    if targets_known and known.faults_whole:
+        yield from _order(scenario)
+
+
+def _target(scenario: Scenario, known: _Known, at: int, fault: Fault) -> Iterator[Finding]:
+    path: Path = ("faults", at, fault.action)
+    if not isinstance(fault.target, str):
+        wrong = [finding for end, site in enumerate(fault.target) for finding in known.site(site, (*path, end))]
+        yield from wrong
+        if not wrong and fault.target[0] == fault.target[1]:
+            yield Finding((*path, 1), f"a link joins two sites, not '{fault.target[0]}' with itself")
+        elif not wrong and known.links_whole and scenario.link(*fault.target) is None:
+            yield Finding(
+                path, f"there is no link between '{fault.target[0]}' and '{fault.target[1]}' to {fault.action}"
+            )
+        return
+    service, separator, site = fault.target.rpartition("@")
+    offset = len(service) + len(separator)
+    part = (offset, offset + len(site)) if site else None
+    wrong = [*known.site(site, path, part)]
+    if separator and service not in known.services:
+        wrong.append(_unknown("service", service, known.services, path, (0, len(service)) if service else None))
+    yield from wrong
+    if wrong:
+        return
+    if not separator and not any(site in inner.at for inner in scenario.services.values()):
+        yield Finding(path, f"no service runs in '{site}'")
+    elif separator and service in scenario.services and site not in scenario.services[service].at:
+        yield Finding(
+            path,
+            f"'{service}' does not run in '{site}'",
+            allowed=", ".join(f"{service}@{s}" for s in scenario.services[service].at),
+        )
+
+
+def _order(scenario: Scenario) -> Iterator[Finding]:
+    """Each thing can only go wrong when it works, and be put right when it does not."""
+    happenings: list[tuple[float, int, int, str, list[str]]] = []
+    for at, fault in enumerate(scenario.faults):
+        if isinstance(fault.target, str):
+            service, separator, site = fault.target.rpartition("@")
+            things = [
+                f"{name}@{site}"
+                for name, inner in scenario.services.items()
+                if site in inner.at and (not separator or name == service)
+            ]
+        else:
+            things = [" and ".join(sorted(fault.target))]
+        happenings.append((fault.at, 1, at, fault.action, things))
+        if fault.for_ is not None:
+            # At the same instant an end comes before a beginning.
+            happenings.append((fault.at + fault.for_, 0, at, "restore" if fault.action == "kill" else "heal", things))
+    down: set[str] = set()
+    for _, _, at, action, things in sorted(happenings, key=lambda row: row[:3]):
+        declared = scenario.faults[at].action
+        path: Path = ("faults", at, declared)
+        for thing in things:
+            if action in ("kill", "cut"):
+                if thing in down:
+                    state = "killed" if action == "kill" else "cut"
+                    yield Finding(path, f"{_thing(thing, action)} is already {state} at this time")
+                down.add(thing)
+            elif action in ("restore", "heal"):
+                if thing not in down and declared == action:
+                    earlier = "kill" if action == "restore" else "cut"
+                    yield Finding(
+                        path, f"{_thing(thing, action)} works at this time: there is no earlier {earlier} to undo"
+                    )
+                down.discard(thing)
+            elif thing in down:
+                yield Finding(path, f"{_thing(thing, action)} is cut at this time; there is nothing to break")
+
+
+def _thing(thing: str, action: str) -> str:
+    return f"'{thing}'" if action in ("kill", "restore") else f"the link between {thing}"
+
+
+def _run(scenario: Scenario) -> Iterator[Finding]:
+    run = scenario.run
+    if run.warm_up >= run.duration:
+        message = f"the warm-up ({write(run.warm_up, DURATION)}) leaves nothing of the run ({write(run.duration, DURATION)}) to measure"
+        yield Finding(("run", "warm-up"), message)
+    if scenario.library != "ours" and run.world == "virtual":
+        yield Finding(
+            ("library",),
+            f"the library '{scenario.library}' needs the real world; the virtual world runs our own engine only",
+            "give 'world: real' under run, or --world real",
+        )
+
+
+def _sizes(scenario: Scenario) -> Iterator[Finding]:
+    hosts = sum(sum(service.at.values()) for service in scenario.services.values())
+    hosts += sum(workload.clients * len(workload.at) for workload in scenario.workloads.values())
+    if hosts > MOST_HOSTS:
+        yield Finding(
+            (_larger_section(scenario),),
+            f"the scenario has {hosts:,} hosts; at most {MOST_HOSTS:,} are allowed",
+            key=True,
+        )
+        return
+    for name, workload in scenario.workloads.items():
+        service = scenario.services.get(workload.to)
+        if service is None:
+            continue
+        connections = workload.clients * len(workload.at) * sum(service.at.values())
+        if connections > MOST_CONNECTIONS:
+            message = f"'{name}' would make {connections:,} connections to '{workload.to}'; at most {MOST_CONNECTIONS:,} are allowed"
+            yield Finding(("workloads", name, "clients"), message)
+        if service.queue * workload.size > MOST_QUEUED_BYTES:
+            queued = write(service.queue * workload.size / 1e9 // 1 * 1e9, SIZE)
+            message = f"a full queue of '{workload.to}' ({service.queue:,} messages of {write(workload.size, SIZE)}) would take about {queued}"
+            yield Finding(("workloads", name, "size"), f"{message}; at most 16 GiB are allowed")
+
+
+def _larger_section(scenario: Scenario) -> str:
+    services = sum(sum(service.at.values()) for service in scenario.services.values())
+    return "services" if services > MOST_HOSTS / 2 else "workloads"
+
+
+def _compare(scenario: Scenario) -> Iterator[Finding]:
+    compare = scenario.compare
+    for at, metric in enumerate(compare.metrics):
+        yield from _workload_of(metric, list(scenario.workloads), ("compare", "metrics", at))
+    if not scenario.sweep:
+        if compare.path is not None or compare.baseline is not None:
+            yield Finding(("compare",), "there is nothing to compare: the scenario has no sweep", key=True)
+        return
+    path = compare.path or next(iter(scenario.sweep))
+    if path not in scenario.sweep:
+        yield _unknown("sweep path", path, list(scenario.sweep), ("compare", "path"))
+    elif compare.baseline is not None and not any(
+        same_value(compare.baseline, value) for value in scenario.sweep[path]
+    ):
+        allowed = [str(value) for value in scenario.sweep[path]]
+        yield _unknown(f"value of {path}", str(compare.baseline), allowed, ("compare", "baseline"))
+
+
+def _expectations(scenario: Scenario, gone: frozenset[Path]) -> Iterator[Finding]:
+    workloads = _Known(scenario, gone).workloads
+    for at, expectation in enumerate(scenario.expect):
+        path: Path = ("expect", at)
+        metric = metric_named(expectation.metric)
+        yield from _workload_of(expectation.metric, workloads, path)
+        needs_fault = metric.phase is not None or metric.name in ("failover_time", "failback_time")
+        if needs_fault and not scenario.faults and not any(lost[0] == "faults" for lost in gone):
+            what = f"'.{metric.phase}'" if metric.phase else f"'{metric.name}'"
+            yield Finding(path, f"{what} needs a fault, and the scenario has none")
+        for axis, value in expectation.when.items():
+            if axis == "world":
+                if value not in ("virtual", "real"):
+                    yield _unknown(
+                        "world", str(value), ("virtual", "real"), path, _within(expectation.text, str(value))
+                    )
+            elif axis not in scenario.sweep:
+                yield _unknown("sweep path", axis, [*scenario.sweep, "world"], path, _within(expectation.text, axis))
+            elif not any(same_value(value, swept) for swept in scenario.sweep[axis]):
+                allowed = [str(swept) for swept in scenario.sweep[axis]]
+                yield _unknown(f"value of {axis}", str(value), allowed, path, _within(expectation.text, str(value)))
+
+
+def _workload_of(name: str, workloads: Sequence[str], path: Path) -> Iterator[Finding]:
+    metric = metric_named(name)
+    if metric.workload is not None and metric.workload not in workloads:
+        yield _unknown("workload", metric.workload, workloads, path, (0, len(metric.workload)))
+
+
+def _within(text: str, word: str) -> tuple[int, int] | None:
+    at = text.rfind(word)
+    return (at, at + len(word)) if at >= 0 else None
+
+
+def _rate(scenario: Scenario, workload: Workload, service: Service | None, site: str) -> float:
+    """About how many requests per second a workload's clients of one site send together."""
+    load = workload.load
+    if load.rate is not None:
+        return load.rate * workload.clients
+    links = [
+        link
+        for other in (service.at if service else {})
+        if other in scenario.sites and (link := scenario.link(site, other))
+    ]
+    busy = service.time.mean if service else 0.0
+    if load.kind == "flood":
+        if scenario.run.world == "real":
+            return 0.0
+        rates = [link.rate / (8 * max(1, workload.size)) for link in links if link.rate is not None]
+        limit = min([_FLOOD_RATE * workload.clients, *([sum(rates)] if len(rates) == len(links) and rates else [])])
+        return min(limit, sum(service.at.values()) * service.workers / busy) if service and busy > 0 else limit
+    shortest = min((2 * link.one_way for link in links), default=0.0)
+    cycle = shortest + busy + (load.think.mean if load.think else 0.0)
+    return load.outstanding * workload.clients / max(cycle, _SHORTEST_CYCLE)
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -1,0 +1,734 @@
+"""The normal form of a scenario: sites, links, services, workloads, faults, run, sweep, expectations.
+
+Frozen models. In YAML, keys are kebab-case and quantities are text with a unit; in the models they are SI numbers (seconds, bytes, per
+second, bits per second, fractions). Validation takes the YAML form only: build a model from data with `workbench.scenario.parse`, or with
+``Scenario.model_validate``. ``scenario.model_dump(mode="json", by_alias=True)`` gives the YAML form again.
+
+The description of each field is what ``workbench explain`` prints and what editors show: it is the reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from workbench.scenario import distribution as _distribution
+from workbench.scenario import load_shape as _load_shape
+from workbench.scenario.distribution import Distribution, parse_distribution
+from workbench.scenario.expect import Expectation, metric_named, parse_expectation, same_value
+from workbench.scenario.load_shape import Load, parse_load
+from workbench.scenario.units import (
+    BANDWIDTH,
+    DURATION,
+    FRACTION,
+    SIZE,
+    Kind,
+    QuantityError,
+    describe,
+    nearest,
+    parse,
+    shown,
+    write,
+)
+
+NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+LONGEST_NAME = 40
+BEHAVIOUR = re.compile(r"(?P<file>[^:\0]+\.py):(?P<function>[A-Za-z_]\w*)")
+DELAY_WITHIN_A_SITE = 50e-6
+"""One-way delay between two hosts of a site, in seconds, where the scenario says nothing."""
+
+
+def refusal(error: QuantityError) -> PydanticCustomError:
+    """An error of one of our grammars, as pydantic wants it; the loader turns it into a Problem."""
+    told = {"message": error.message, "hint": error.hint, "allowed": error.allowed, "span": error.span}
+    return PydanticCustomError("scenario", "{message}", told)
+
+
+def _said(parser: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A parser of our own grammars as a validator."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return parser(value)
+        except QuantityError as error:
+            raise refusal(error) from None
+
+    return validate
+
+
+def _quantity(kind: Kind, *, positive: bool = False) -> Any:
+    """The parts of an annotated type for a quantity."""
+    title = kind.name.removeprefix("a ").capitalize()
+    return (
+        BeforeValidator(_said(lambda value: parse(value, kind, positive=positive))),
+        PlainSerializer(lambda value: write(value, kind), return_type=str, when_used="json"),
+        WithJsonSchema({"type": "string", "pattern": kind.pattern, "title": title, "examples": [kind.example]}),
+    )
+
+
+def _choice(what: str, *known: str) -> BeforeValidator:
+    """One word of a few."""
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, str) and value in known:
+            return value
+        if not isinstance(value, str):
+            message, meant = f"expected {what}, not {describe(value)}", ""
+        else:
+            message, meant = (
+                f"unknown {what.removeprefix('a ').removeprefix('the ')} {shown(value)}",
+                nearest(value, known),
+            )
+        hint = f"did you mean '{meant}'?" if meant else ""
+        raise refusal(QuantityError(message, hint=hint, allowed=", ".join(known)))
+
+    return BeforeValidator(validate)
+
+
+def count(what: str, low: int, high: int) -> tuple[BeforeValidator, WithJsonSchema]:
+    """A whole number within a range."""
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int):
+            hint = ""
+            if isinstance(value, float) and value.is_integer() and low <= value <= high:
+                hint = f"did you mean {int(value)}?"
+            raise refusal(
+                QuantityError(
+                    f"expected {what}, a whole number from {low:,} to {high:,}, not {describe(value)}", hint=hint
+                )
+            )
+        if not low <= value <= high:
+            raise refusal(
+                QuantityError(f"{what} is a whole number from {low:,} to {high:,}, not {shown(value, 40)[1:-1]}")
+            )
+        return value
+
+    return BeforeValidator(validate), WithJsonSchema({"type": "integer", "minimum": low, "maximum": high})
+
+
+def _whole_size(value: Any) -> int:
+    size = parse(value, SIZE)
+    if not size.is_integer():
+        raise QuantityError(f"{shown(value)} is not a whole number of bytes")
+    return int(size)
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value) or len(value) > LONGEST_NAME:
+        fixed = "-".join(re.findall(r"[a-z0-9]+", value.lower()))[:LONGEST_NAME].strip("-")
+        raise refusal(
+            QuantityError(
+                f"the name {shown(value)} is not lower-case words joined by '-' (a letter first, at most {LONGEST_NAME} characters)",
+                hint=f"did you mean '{fixed}'?" if NAME.fullmatch(fixed) else "",
+            )
+        )
+    return value
+
+
+def _behaviour(value: str) -> str:
+    if not BEHAVIOUR.fullmatch(value):
+        raise refusal(
+            QuantityError(
+                f"{shown(value)} does not name a Python function; it goes 'file.py:function', the file beside the scenario"
+            )
+        )
+    return value
+
+
+def _pair(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(isinstance(name, str) for name in value):
+        given = f"a list of {len(value)}" if isinstance(value, list | tuple) and len(value) != 2 else describe(value)
+        raise refusal(QuantityError(f"expected two sites, for example [new-york, london], not {given}"))
+    return tuple(value)
+
+
+def _one_or_more(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) for name in value):
+        given = "an empty list" if value == [] else describe(value)
+        raise refusal(QuantityError(f"expected a site or a list of sites, not {given}"))
+    return tuple(value)
+
+
+def _values(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise refusal(QuantityError(f"expected a list of values to try, for example [1, 2, 4], not {describe(value)}"))
+    if not value:
+        raise refusal(QuantityError("a sweep needs at least one value"))
+    return tuple(value)
+
+
+def filled_list(value: Any) -> Any:
+    """A validator: a list with something in it and nothing twice."""
+    if not isinstance(value, list | tuple) or not value:
+        given = "an empty list" if isinstance(value, list | tuple) else describe(value)
+        raise refusal(QuantityError(f"expected a list of at least one value, not {given}"))
+    for at, item in enumerate(value):
+        if item in value[:at]:
+            raise refusal(QuantityError(f"the list has {shown(item)} twice"))
+    return tuple(value)
+
+
+def _version(value: Any) -> Any:
+    if value != 1 or isinstance(value, bool) or not isinstance(value, int):
+        raise refusal(QuantityError(f"this workbench reads scenarios of version 1, not {describe(value)}"))
+    return value
+
+
+def _truth(value: Any) -> Any:
+    if not isinstance(value, bool):
+        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower(), "")
+        hint = f"did you mean {meant}?" if meant else ""
+        raise refusal(QuantityError(f"expected true or false, not {describe(value)}", hint=hint))
+    return value
+
+
+def _text(longest: int) -> BeforeValidator:
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise refusal(
+                QuantityError(
+                    f"expected a text, not {describe(value)}", hint=f'write "{value}"' if _simple(value) else ""
+                )
+            )
+        if len(value) > longest:
+            raise refusal(QuantityError(f"the text is {len(value):,} characters long; at most {longest:,} are allowed"))
+        return value
+
+    return BeforeValidator(validate)
+
+
+def _simple(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _metric(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise QuantityError(f"expected the name of a metric, for example 'latency.p99', not {describe(value)}")
+    return str(metric_named(value))
+
+
+Duration = Annotated[float, *_quantity(DURATION)]
+PositiveDuration = Annotated[float, *_quantity(DURATION, positive=True)]
+Bandwidth = Annotated[float, *_quantity(BANDWIDTH, positive=True)]
+Share = Annotated[float, *_quantity(FRACTION)]
+Size = Annotated[
+    int,
+    BeforeValidator(_said(_whole_size)),
+    PlainSerializer(lambda value: write(value, SIZE), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": SIZE.pattern, "title": "Size", "examples": [SIZE.example]}),
+]
+Time = Annotated[
+    Distribution,
+    PlainValidator(_said(parse_distribution)),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _distribution.PATTERN,
+            "title": "Time",
+            "description": "A duration, or a distribution of durations.",
+            "examples": list(_distribution.GRAMMAR.values()),
+        }
+    ),
+]
+LoadField = Annotated[
+    Load,
+    PlainValidator(_said(parse_load)),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "pattern": _load_shape.PATTERN, "title": "Load", "examples": list(_load_shape.GRAMMAR)},
+    ),
+]
+ExpectationField = Annotated[
+    Expectation,
+    PlainValidator(_said(parse_expectation)),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "title": "Expectation",
+            "examples": ["lost == 0", "cross_site_share = 50 % ± 1 % when routing = round-robin"],
+        }
+    ),
+]
+Version = Annotated[Literal[1], BeforeValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
+Truth = Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean"})]
+Name = Annotated[
+    str,
+    _text(200),
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$", "maxLength": LONGEST_NAME}),
+]
+Word = Annotated[str, _text(200), WithJsonSchema({"type": "string"})]
+Text = Annotated[str, _text(4000), WithJsonSchema({"type": "string"})]
+Behaviour = Annotated[
+    str,
+    _text(400),
+    AfterValidator(_behaviour),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[^:]+\.py:[A-Za-z_]\w*$", "examples": ["behaviours/cache.py:serve"]}
+    ),
+]
+_two_words: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+Pair = Annotated[tuple[str, str], BeforeValidator(_pair), WithJsonSchema(_two_words)]
+Sites = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+Values = Annotated[tuple[Any, ...], BeforeValidator(_values), WithJsonSchema({"type": "array", "minItems": 1})]
+MetricName = Annotated[
+    str, BeforeValidator(_said(_metric)), WithJsonSchema({"type": "string", "examples": ["latency.p99"]})
+]
+
+RoutingPolicy = Literal["round-robin", "priority"]
+Routing = Annotated[RoutingPolicy, _choice("a routing policy", "round-robin", "priority")]
+PatternName = Literal["reply", "collect"]
+Pattern = Annotated[PatternName, _choice("a pattern", "reply", "collect")]
+WorldName = Literal["virtual", "real"]
+World = Annotated[WorldName, _choice("a world", "virtual", "real")]
+LibraryName = Literal["ours", "zeromq", "nng", "tcp", "tcp-batched"]
+Library = Annotated[LibraryName, _choice("a library", "ours", "zeromq", "nng", "tcp", "tcp-batched")]
+PlacementName = Literal["unpinned", "one-core", "two-cores"]
+Placement = Annotated[PlacementName, _choice("a placement", "unpinned", "one-core", "two-cores")]
+Action = Literal["kill", "restore", "cut", "heal", "break"]
+
+
+class Model(BaseModel):
+    """What all parts of a scenario share: immutable, closed to unknown keys, kebab-case in YAML."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=lambda name: name.strip("_").replace("_", "-")
+    )
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of keys that say the same thing in different ways: setting one takes the others away."""
+
+    @classmethod
+    def spelled_out(cls, short: Any) -> dict[str, Any]:
+        """The mapping that a short way of writing this part stands for."""
+        del short
+        return {}
+
+
+class LinkShape(Model):
+    """What a link does to messages. Links carry streams: jitter and loss become delay, order is kept."""
+
+    exclusive = (("delay", "rtt"),)
+
+    delay: Duration | None = Field(
+        default=None, description="One-way delay. Give either this or rtt.", examples=["38 ms"]
+    )
+    rtt: Duration | None = Field(
+        default=None, description="Round trip: twice the one-way delay. Give either this or delay.", examples=["76 ms"]
+    )
+    jitter: Duration = Field(
+        default=0.0,
+        description="Mean of an exponentially distributed extra delay, drawn for each message and direction.",
+        examples=["0.2 ms"],
+    )
+    rate: Bandwidth | None = Field(
+        default=None, description="Bandwidth in each direction; unlimited when left out.", examples=["1 Gbit/s"]
+    )
+    loss: Share = Field(
+        default=0.0,
+        description="Share of the packets that is lost and sent again, which shows as delay. Less than 50 %.",
+        examples=["0.1 %"],
+    )
+
+    @property
+    def one_way(self) -> float:
+        """The one-way delay in seconds, however it was given."""
+        if self.rtt is not None:
+            return self.rtt / 2
+        return self.delay if self.delay is not None else DELAY_WITHIN_A_SITE
+
+    @model_validator(mode="after")
+    def _one_delay(self) -> LinkShape:
+        if self.delay is not None and self.rtt is not None:
+            raise refusal(QuantityError("a link has either 'delay' or 'rtt', not both"))
+        if self.loss >= 0.5:
+            raise refusal(QuantityError(f"a loss of {write(self.loss, FRACTION)} is no link; it must be below 50 %"))
+        return self
+
+
+class Site(Model):
+    """A place where hosts stand close together, such as a data centre."""
+
+    within: LinkShape = Field(
+        default=LinkShape(), description="The link between two hosts of this site; its delay is 50 µs unless given."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_said(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _also(cls, core, handler, {"type": "null"})
+
+
+class Link(LinkShape):
+    """A link between two sites, the same in both directions."""
+
+    between: Pair = Field(description="The two sites it joins.", examples=[["new-york", "london"]])
+
+    @model_validator(mode="after")
+    def _some_delay(self) -> Link:
+        if self.delay is None and self.rtt is None:
+            raise refusal(QuantityError("a link needs a 'delay' or an 'rtt'", hint="for example rtt: 76 ms"))
+        return self
+
+
+class Service(Model):
+    """What answers requests (pattern reply) or takes messages in (pattern collect)."""
+
+    at: dict[
+        str, Annotated[int, *count("the number of instances", 1, 10_000)]
+    ] = Field(description="Where it runs: site -> number of instances, each on a host of its own.", examples=[{"new-york": 2}])  # fmt: skip
+    pattern: Pattern = Field(
+        default="reply",
+        description="reply: answers each request (REQ/REP). collect: takes messages and answers none (PIPELINE).",
+    )
+    workers: Annotated[int, *count("the number of workers", 1, 10_000)] = Field(
+        default=1, description="How many requests one instance works on at the same time."
+    )
+    time: Time = Field(
+        default=Distribution("constant", 0.0),
+        description="How long a worker is busy with one request.",
+        examples=["exponential 2 ms"],
+    )
+    queue: Annotated[int, *count("the length of the queue", 1, 10_000_000)] = Field(
+        default=1000, description="How many messages may wait in one instance; beyond that senders are held back."
+    )
+    reply: Size = Field(default=64, description="Size of an answer.", examples=["64 B"])
+    behaviour: Behaviour | None = Field(
+        default=None,
+        description="A Python function that takes the place of the declared service: 'file.py:function', beside the scenario.",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Free values, handed to the behaviour.")
+
+
+class Workload(Model):
+    """What asks: a group of clients that send to one service."""
+
+    at: Sites = Field(
+        description="The site, or the sites, its clients are in.", examples=["new-york", ["new-york", "london"]]
+    )
+    to: Word = Field(description="The service it sends to.")
+    clients: Annotated[int, *count("the number of clients", 1, 100_000)] = Field(
+        default=1, description="Number of clients at each of its sites; each is a host with one socket."
+    )
+    load: LoadField = Field(
+        description="In what rhythm each client sends. poisson and paced: so many per second, answered or not. closed N: N requests under "
+        "way, with a think time if given. flood: as fast as the socket takes messages; goes with a service of pattern collect."
+    )
+    size: Size = Field(default=64, description="Size of a request.", examples=["64 B"])
+    timeout: PositiveDuration = Field(
+        default=5.0, description="A request without an answer after this long is lost.", examples=["5 s"]
+    )
+    resend: PositiveDuration = Field(
+        default=60.0,
+        description="A request without an answer is sent again after this long; at once when its connection breaks.",
+        examples=["60 s"],
+    )
+    routing: Routing | None = Field(default=None, description="Overrides the scenario's routing for this workload.")
+    alone: Truth = Field(
+        default=False,
+        description="Measured by itself: each such workload gets a run of its own, with fresh processes and only the service it sends to, so "
+        "that it does not compete with the others. Workloads without it run together. Real world only.",
+    )
+    behaviour: Behaviour | None = Field(
+        default=None,
+        description="A Python function that takes the place of the declared clients: 'file.py:function', beside the scenario.",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Free values, handed to the behaviour.")
+
+
+class Fault(Model):
+    """Something that goes wrong, or is put right, at a given time."""
+
+    exclusive = (("kill", "restore", "cut", "heal", "break"),)
+
+    at: Duration = Field(
+        description="When, counted from the start of the run (the warm-up included).", examples=["4 s"]
+    )
+    for_: PositiveDuration | None = Field(
+        default=None,
+        description="How long, after which it is restored or healed. Only with kill and cut.",
+        examples=["4 s"],
+    )
+    kill: Word | None = Field(
+        default=None,
+        description="Stops instances as a crash would: 'service@site', or a site for every instance in it.",
+        examples=["foo@new-york"],
+    )
+    restore: Word | None = Field(
+        default=None, description="Starts again what an earlier kill with the same target stopped."
+    )
+    cut: Pair | None = Field(
+        default=None, description="The link between two sites falls silent; connections stay, nothing passes."
+    )
+    heal: Pair | None = Field(default=None, description="Ends an earlier cut of the same link.")
+    break_: Pair | None = Field(
+        default=None, description="Every connection over the link is closed once; they may be made again at once."
+    )
+
+    @property
+    def action(self) -> Action:
+        """Which of the five it is."""
+        for action in ("kill", "restore", "cut", "heal"):
+            if getattr(self, action) is not None:
+                return action
+        return "break"
+
+    @property
+    def target(self) -> str | tuple[str, str]:
+        """What it hits: 'service@site' or a site, or the two sites of a link."""
+        found: str | tuple[str, str] = getattr(self, "break_" if self.action == "break" else self.action)
+        return found
+
+    @model_validator(mode="after")
+    def _one_action(self) -> Fault:
+        actions = ("kill", "restore", "cut", "heal", "break")
+        given = [action for action in actions if getattr(self, "break_" if action == "break" else action) is not None]
+        if not given:
+            raise refusal(QuantityError("a fault needs one of 'kill', 'restore', 'cut', 'heal', 'break'"))
+        if len(given) > 1:
+            raise refusal(
+                QuantityError(f"a fault does one thing, not both '{given[0]}' and '{given[1]}'; write two faults")
+            )
+        if self.for_ is not None and given[0] not in ("kill", "cut"):
+            raise refusal(QuantityError(f"'for' goes with 'kill' and 'cut' only, not with '{given[0]}'"))
+        return self
+
+
+class Replications(Model):
+    """How often each point is run, by world. One number means both."""
+
+    virtual: Annotated[int, *count("the number of replications", 1, 100_000)] = Field(
+        default=10, description="In the virtual world."
+    )
+    real: Annotated[int, *count("the number of replications", 1, 1_000)] = Field(
+        default=10, description="In the real world."
+    )
+
+    def in_world(self, world: str) -> int:
+        """The number for one world."""
+        return self.real if world == "real" else self.virtual
+
+    @classmethod
+    def spelled_out(cls, short: Any) -> dict[str, Any]:
+        return {"virtual": short, "real": short} if isinstance(short, int) else {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number(cls, value: Any) -> Any:
+        if isinstance(value, dict | Replications):
+            return value
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
+            what = describe(value)
+            raise refusal(
+                QuantityError(
+                    f"expected a number of replications from 1 to 1,000, or {{virtual: 20, real: 3}}, not {what}"
+                )
+            )
+        return {"virtual": value, "real": value}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _also(cls, core, handler, {"type": "integer", "minimum": 1, "maximum": 1000})
+
+
+class Run(Model):
+    """How long, how often, from which seed, in which world."""
+
+    duration: PositiveDuration = Field(
+        description="Length of one replication, the warm-up included, in the world's own time.", examples=["12 s"]
+    )
+    warm_up: Duration = Field(
+        default=0.0, description="The beginning of the run that is not measured.", examples=["1 s"]
+    )
+    replications: Replications = Field(
+        default=Replications(), description="How often each point is run: one number, or one for each world."
+    )
+    seed: Annotated[int, *count("the seed", 0, 2**53)] = Field(
+        default=1, description="The same seed gives the same virtual run, bit for bit."
+    )
+    world: World = Field(
+        default="virtual",
+        description="virtual: simulated, by the engine's own state machines. real: processes and sockets of this machine.",
+    )
+
+
+class Compare(Model):
+    """What the verdict compares."""
+
+    path: Word | None = Field(
+        default=None, description="The sweep path whose values are compared; the first one when left out."
+    )
+    baseline: Any = Field(
+        default=None, description="The value the others are compared with; the first one when left out."
+    )
+    metrics: tuple[MetricName, ...] = Field(
+        default=(), description="The metrics the verdict is about; the report chooses when left out."
+    )
+
+
+@dataclass(frozen=True)
+class FaultEvent:
+    """One thing that happens to the topology: a declared fault, or the end that its ``for`` implies."""
+
+    at: float
+    """Seconds from the start of the run."""
+    action: Action
+    instances: tuple[tuple[str, str], ...] = ()
+    """(service, site) pairs that are killed or restored."""
+    link: tuple[str, str] | None = None
+    """The two sites whose link is cut, healed or broken."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The comparison a scenario asks for, with nothing left to default."""
+
+    path: str
+    baseline: Any
+    others: tuple[Any, ...]
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where a scenario was read. All origins are equal: they are no part of what a scenario says."""
+
+    directory: Path | None = field(default=None, compare=False)
+
+
+class Scenario(Model):
+    """A question about a messaging topology, in full."""
+
+    version: Version = Field(description="Version of the format: 1.")
+    name: Name = Field(
+        description="Name of the scenario, in lower-case words joined by '-'; its results are kept under it."
+    )
+    question: Text = Field(default="", description="The question it answers, in a sentence.")
+    extends: Word | None = Field(
+        default=None,
+        exclude=True,
+        description="Another scenario file, relative to this one, that this one builds on: mappings are merged, all else is replaced.",
+    )
+    sites: Annotated[dict[Name, Site], Field(min_length=1)] = Field(description="The places: name -> site.")
+    links: tuple[Link, ...] = Field(
+        default=(), description="The links between sites. Clients reach the sites theirs has a link to, and no others."
+    )
+    services: Annotated[dict[Name, Service], Field(min_length=1)] = Field(description="What answers: name -> service.")
+    workloads: Annotated[dict[Name, Workload], Field(min_length=1)] = Field(description="What asks: name -> workload.")
+    routing: Routing = Field(
+        default="round-robin",
+        description="How clients choose among the instances of a service. round-robin: all in turn. priority: those of the own site while "
+        "one of them is there, then the site with the nearest link, and so on.",
+    )
+    faults: tuple[Fault, ...] = Field(default=(), description="What goes wrong, and when.")
+    run: Run = Field(description="How long, how often, from which seed, in which world.")
+    library: Library = Field(
+        default="ours", description="The messaging library that is driven; anything but ours needs the real world."
+    )
+    placement: Placement = Field(
+        default="unpinned",
+        description="Where the processes of a real run may execute: unpinned, all on one core, or senders and receivers on two. The virtual "
+        "world has no cores and ignores it.",
+    )
+    sweep: dict[str, Values] = Field(
+        default_factory=dict,
+        description="What is varied: the path of a key, as in --set, -> values. Several paths give every combination, at most 1000.",
+        examples=[{"routing": ["round-robin", "priority"], "services.foo.workers": [2, 4]}],
+    )
+    compare: Compare = Field(default=Compare(), description="What the verdict compares.")
+    expect: tuple[ExpectationField, ...] = Field(
+        default=(), description="Assertions about the result; when one does not hold, the exit code is 1."
+    )
+
+    _origin: _Origin = PrivateAttr(default_factory=_Origin)
+
+    @property
+    def directory(self) -> Path | None:
+        """The folder that behaviours are relative to; None for a scenario that was not read from a file."""
+        return self._origin.directory
+
+    def read_in(self, directory: Path | None) -> Scenario:
+        """The same scenario, its behaviours relative to this folder."""
+        copy = self.model_copy()
+        copy._origin = _Origin(directory)
+        return copy
+
+    def link(self, one: str, other: str) -> LinkShape | None:
+        """The link between two sites, or within one; None where there is none."""
+        if one == other:
+            return self.sites[one].within
+        return next((link for link in self.links if set(link.between) == {one, other}), None)
+
+    def fault_events(self) -> tuple[FaultEvent, ...]:
+        """Everything that happens to the topology, in order of time; the ends that ``for`` implies are included."""
+        events = []
+        for fault in self.faults:
+            instances, link = self._hit(fault)
+            events.append(FaultEvent(fault.at, fault.action, instances, link))
+            if fault.for_ is not None:
+                end: Action = "restore" if fault.action == "kill" else "heal"
+                events.append(FaultEvent(fault.at + fault.for_, end, instances, link))
+        return tuple(sorted(events, key=lambda event: event.at))
+
+    def comparison(self) -> Comparison | None:
+        """What the verdict compares, defaults filled in; None without a sweep."""
+        if not self.sweep:
+            return None
+        path = self.compare.path or next(iter(self.sweep))
+        values = self.sweep[path]
+        wanted = self.compare.baseline
+        baseline = next((value for value in values if wanted is not None and same_value(value, wanted)), values[0])
+        return Comparison(
+            path, baseline, tuple(value for value in values if value is not baseline), self.compare.metrics
+        )
+
+    def _hit(self, fault: Fault) -> tuple[tuple[tuple[str, str], ...], tuple[str, str] | None]:
+        if not isinstance(fault.target, str):
+            return (), fault.target
+        service, at, site = fault.target.rpartition("@")
+        if at:
+            return ((service, site),), None
+        return tuple((name, site) for name, inner in self.services.items() if site in inner.at), None
+
+
+def _also(model: type[Model], core: CoreSchema, handler: GetJsonSchemaHandler, short: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a model that may also be written in a short way."""
+    reference = handler(core)
+    own = handler.resolve_ref_schema(reference)
+    full = dict(own)
+    own.clear()
+    own.update(
+        {"title": full.pop("title", model.__name__), "description": full.pop("description", ""), "anyOf": [short, full]}
+    )
+    return reference
