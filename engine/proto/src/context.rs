@@ -11,6 +11,16 @@ impl ContextId {
     /// The conversation a socket has from the beginning.
     pub const DEFAULT: ContextId = ContextId(0);
 
+    /// Its number.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The conversation with this number; whether it is open, the socket knows.
+    pub fn from_number(number: u32) -> ContextId {
+        ContextId(number)
+    }
+
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }

@@ -231,6 +231,10 @@ impl Pipes {
         Some(id)
     }
 
+    pub(crate) fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     pub(crate) fn poll_resumed(&mut self) -> Option<PipeId> {
         self.resumed.pop_front()
     }

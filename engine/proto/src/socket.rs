@@ -281,6 +281,11 @@ impl Socket {
         self.events.pop_front()
     }
 
+    /// Would [`poll_output`](Socket::poll_output) name a pipe?
+    pub fn has_output(&self) -> bool {
+        self.pipes.has_output()
+    }
+
     /// When [`handle_timeout`](Socket::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Time> {
         [self.waiting.next_deadline(), self.protocol.next_timeout()].into_iter().flatten().min()

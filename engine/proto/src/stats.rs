@@ -39,3 +39,28 @@ pub struct Stats {
     /// Tickets that ran into their deadline.
     pub timeouts: u64,
 }
+
+impl Stats {
+    /// Every counter with its name.
+    pub fn rows(&self) -> [(&'static str, u64); 17] {
+        [
+            ("sent", self.sent),
+            ("received", self.received),
+            ("sent_bytes", self.sent_bytes),
+            ("received_bytes", self.received_bytes),
+            ("pipes_up", self.pipes_up),
+            ("pipes_down", self.pipes_down),
+            ("peer_faults", self.peer_faults),
+            ("refused_pipes", self.refused_pipes),
+            ("resends", self.resends),
+            ("dropped_unsent", self.dropped_unsent),
+            ("dropped_received", self.dropped_received),
+            ("dropped_replies", self.dropped_replies),
+            ("dropped_orphans", self.dropped_orphans),
+            ("dropped_malformed", self.dropped_malformed),
+            ("recv_queue_full", self.recv_queue_full),
+            ("send_waits", self.send_waits),
+            ("timeouts", self.timeouts),
+        ]
+    }
+}

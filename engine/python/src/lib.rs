@@ -1,1 +1,16 @@
-//! Soon.
+//! `workbench._engine`: the engine for Python. It translates and does nothing else.
+//!
+//! One file for each class; the stub `_engine.pyi` documents them.
+
+mod errors;
+mod real_socket;
+
+use pyo3::prelude::*;
+
+/// The native part of the workbench.
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    real_socket::register(module)?;
+    Ok(())
+}

@@ -1,0 +1,479 @@
+//! What a socket's lock protects: its machine, its endpoints and its connections.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::RngExt;
+use rand_pcg::Pcg64Mcg;
+use slab::Slab;
+use sp_proto::{
+    Address, Attachment, ContextId, Dialer, DialerState, DownReason, EndpointOptions, Kind, OpError, PeerFault, PipeId,
+    Refused, Socket, Time, Timers,
+};
+
+use crate::bell::Bell;
+use crate::clock;
+use crate::connection::{Connection, Found, Peer, Phase};
+use crate::gather::Gather;
+use crate::poller::{Interest, Poller, Ready};
+use crate::spin::Spin;
+use crate::transport::{Door, Listener, Stream};
+
+/// The machine and everything around it.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) socket: Socket,
+    pub(crate) spin: Spin,
+    pub(crate) gather: Gather,
+    /// Somebody is polling for everyone: a thread in a call, or an event loop.
+    pub(crate) leader: bool,
+    /// An event loop polls the socket's descriptor.
+    pub(crate) attached: bool,
+    /// Threads that wait for the leader.
+    pub(crate) followers: usize,
+    /// Who looks after the socket when no call does.
+    pub(crate) care: Care,
+    /// The timeout that the background thread knows of.
+    pub(crate) known_due: Option<Time>,
+    /// When somebody last looked at the descriptors.
+    pub(crate) last_turn: Time,
+    /// The background thread looks after the tails of bursts.
+    pub(crate) bursting: bool,
+    poller: Arc<Poller>,
+    door: Door,
+    luck: Pcg64Mcg,
+    endpoints: Slab<Endpoint>,
+    connections: Slab<Connection>,
+    /// Which connection a pipe belongs to, by the pipe's slot.
+    carriers: Vec<Option<usize>>,
+    /// Connections that have not greeted yet.
+    handshakes: Timers<usize>,
+    dials: Timers<usize>,
+    /// Connections within the process; they ring instead of being polled.
+    inproc: Vec<usize>,
+    has_inproc_listener: bool,
+    last_dial_error: Option<String>,
+}
+
+/// Who looks after a socket when nobody is in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// The background thread polls its descriptors.
+    Watched,
+    /// It was used a moment ago; the background thread looks in now and then.
+    Warm,
+    /// A leader has been there for some time; the background thread sleeps.
+    Led,
+}
+
+#[derive(Debug)]
+enum Endpoint {
+    Listener { listener: Listener, options: EndpointOptions },
+    Dialer { dialer: Dialer, address: Address, options: EndpointOptions, due: Option<Time> },
+}
+
+impl Core {
+    pub(crate) fn new(
+        socket: Socket,
+        poller: Arc<Poller>,
+        bell: Arc<Bell>,
+        spin: Duration,
+        gather: Duration,
+        luck: Pcg64Mcg,
+    ) -> Core {
+        Core {
+            door: Door { kind: socket.kind(), bell },
+            // Gathering would delay a request, which somebody waits for.
+            gather: Gather::new(if socket.kind() == Kind::Push { gather } else { Duration::ZERO }),
+            spin: Spin::new(spin),
+            socket,
+            leader: false,
+            attached: false,
+            followers: 0,
+            care: Care::Warm,
+            known_due: None,
+            last_turn: Time::ZERO,
+            bursting: false,
+            poller,
+            luck,
+            endpoints: Slab::new(),
+            connections: Slab::new(),
+            carriers: Vec::new(),
+            handshakes: Timers::default(),
+            dials: Timers::default(),
+            inproc: Vec::new(),
+            has_inproc_listener: false,
+            last_dial_error: None,
+        }
+    }
+
+    /// Starts to listen; returns the address with its port.
+    pub(crate) fn listen(&mut self, address: &Address, options: EndpointOptions) -> io::Result<Address> {
+        let listener = Listener::bind(address, &self.door)?;
+        let bound = listener.address().clone();
+        let entry = self.endpoints.vacant_entry();
+        match listener.descriptor() {
+            Some(descriptor) => self.poller.add(descriptor, LISTENER | entry.key() as u64, Interest::READ)?,
+            None => self.has_inproc_listener = true,
+        }
+        entry.insert(Endpoint::Listener { listener, options });
+        Ok(bound)
+    }
+
+    /// Starts to keep a connection up.
+    pub(crate) fn dial(&mut self, now: Time, address: Address, options: EndpointOptions) {
+        let dialer = Dialer::new(now, self.socket.options(), self.luck.random());
+        let key = self.endpoints.insert(Endpoint::Dialer { dialer, address, options, due: None });
+        self.connect(now, key);
+        self.settle(now);
+    }
+
+    /// Deals with descriptors that are ready, and with all that follows from it.
+    pub(crate) fn turn(&mut self, now: Time, ready: &[Ready]) {
+        self.last_turn = now;
+        for event in ready {
+            let key = (event.token & KEY) as usize;
+            match event.token & !KEY {
+                LISTENER => self.accept(now, key),
+                CONNECTION => self.handle_ready(now, key, event),
+                _ => self.answer_bell(now),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Deals with what is due and with what the machine wants.
+    pub(crate) fn settle(&mut self, now: Time) {
+        if self.socket.poll_timeout().is_some_and(|due| due <= now) {
+            self.socket.handle_timeout(now);
+        }
+        while let Some((_, key)) = self.dials.pop(now) {
+            self.connect(now, key);
+        }
+        while let Some((_, key)) = self.handshakes.pop(now) {
+            if self.connections.get(key).is_some_and(|connection| !matches!(connection.phase, Phase::Up(_))) {
+                self.socket.handle_fault(PeerFault::Silent);
+                self.drop_connection(now, key, DownReason::Fault(PeerFault::Silent));
+            }
+        }
+        loop {
+            if let Some(pipe) = self.socket.poll_resumed() {
+                if let Some(key) = self.carrier(pipe) {
+                    self.connections[key].resume();
+                    self.read(now, key);
+                }
+            } else if self.socket.has_output() && self.gather.due().is_none_or(|due| due <= now) {
+                self.flush(now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Sends at once or not at all.
+    pub(crate) fn try_send(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
+        match self.socket.try_send(now, context, body) {
+            Ok(()) => {}
+            Err((OpError::WouldBlock, body)) => {
+                // Perhaps only because messages were held back.
+                self.flush(now);
+                self.socket.try_send(now, context, body)?;
+            }
+            Err(error) => return Err(error),
+        }
+        if self.gather.must_write(now) {
+            self.flush(now);
+        }
+        Ok(())
+    }
+
+    /// Writes everything that the machine has to transmit.
+    pub(crate) fn flush(&mut self, now: Time) {
+        let mut wrote = false;
+        while let Some(pipe) = self.socket.poll_output() {
+            wrote = true;
+            if let Some(key) = self.carrier(pipe) {
+                self.write(now, key);
+            }
+        }
+        self.gather.wrote(if wrote { clock::now() } else { now });
+    }
+
+    /// When [`settle`](Core::settle) is due.
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
+        [self.socket.poll_timeout(), self.dials.next(), self.handshakes.next(), self.gather.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Is everything written that was sent?
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.socket.unsent() == 0 && self.connections.iter().all(|(_, connection)| connection.is_flushed())
+    }
+
+    /// Takes down every endpoint and connection. With `abort` as a killed process would; otherwise what the kernel has
+    /// taken is still delivered.
+    pub(crate) fn shut(&mut self, now: Time, abort: bool) {
+        for (_, endpoint) in &mut self.endpoints {
+            match endpoint {
+                Endpoint::Dialer { dialer, .. } => dialer.close(),
+                Endpoint::Listener { listener, .. } => {
+                    if let Some(descriptor) = listener.descriptor() {
+                        self.poller.remove(descriptor);
+                    }
+                }
+            }
+        }
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if abort {
+                self.connections[key].abort();
+            }
+            self.drop_connection(now, key, DownReason::Closed);
+        }
+        self.endpoints.clear();
+        self.dials = Timers::default();
+        self.socket.close();
+    }
+
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        self.connections
+            .iter()
+            .filter_map(|(_, connection)| match connection.phase {
+                Phase::Up(pipe) => Some(Peer { pipe: pipe.word(), address: connection.peer() }),
+                Phase::Connecting | Phase::Greeting => None,
+            })
+            .collect()
+    }
+
+    /// Why the last attempt to connect failed, for error messages.
+    pub(crate) fn last_dial_error(&self) -> Option<&str> {
+        self.last_dial_error.as_deref()
+    }
+
+    fn carrier(&self, pipe: PipeId) -> Option<usize> {
+        self.carriers.get(pipe.slot()).copied().flatten()
+    }
+
+    fn accept(&mut self, now: Time, key: usize) {
+        // A storm of connections must not keep the pipes from being served.
+        for _ in 0..ACCEPTS_AT_ONCE {
+            let Some(Endpoint::Listener { listener, .. }) = self.endpoints.get(key) else {
+                return;
+            };
+            match listener.accept() {
+                Ok(Some(stream)) => self.begin(now, stream, key, Phase::Greeting),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn connect(&mut self, now: Time, key: usize) {
+        let Some(Endpoint::Dialer { dialer, address, due, .. }) = self.endpoints.get_mut(key) else {
+            return;
+        };
+        *due = None;
+        if !dialer.poll_connect(now) {
+            return;
+        }
+        match Stream::dial(address, &self.door) {
+            Ok(stream @ Stream::Tcp(_)) => self.begin(now, stream, key, Phase::Connecting),
+            Ok(stream @ Stream::Inproc(_)) => self.begin(now, stream, key, Phase::Greeting),
+            Err(error) => {
+                self.last_dial_error = Some(format!("{address}: {error}"));
+                self.redial(now, key);
+            }
+        }
+    }
+
+    /// A dialer's attempt failed, or its connection went down.
+    fn redial(&mut self, now: Time, key: usize) {
+        if let Some(Endpoint::Dialer { dialer, due, .. }) = self.endpoints.get_mut(key) {
+            dialer.handle_down(now);
+            if let DialerState::Waiting { until } = dialer.state() {
+                *due = Some(until);
+                self.dials.set(until, key);
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Time, stream: Stream, endpoint: usize, phase: Phase) {
+        let deadline = now + self.socket.options().handshake_timeout;
+        let connection = Connection::new(stream, endpoint, phase, &self.socket, deadline);
+        let is_inproc = matches!(connection.stream, Stream::Inproc(_));
+        let key = self.connections.insert(connection);
+        self.handshakes.set(deadline, key);
+        if is_inproc {
+            self.inproc.push(key);
+        }
+        if phase == Phase::Greeting {
+            self.write(now, key);
+            self.read(now, key);
+        } else {
+            self.repoll(now, key);
+        }
+    }
+
+    fn handle_ready(&mut self, now: Time, key: usize, event: &Ready) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.phase == Phase::Connecting {
+            if !event.write {
+                return;
+            }
+            if let Err(error) = connection.finish_connecting() {
+                if let Some(Endpoint::Dialer { address, .. }) = self.endpoints.get(connection.endpoint) {
+                    self.last_dial_error = Some(format!("{address}: {error}"));
+                }
+                return self.drop_connection(now, key, DownReason::Lost);
+            }
+            return self.write(now, key);
+        }
+        if event.write && connection.is_blocked() {
+            connection.unblock();
+            self.write(now, key);
+        }
+        if event.read {
+            self.read(now, key);
+        }
+    }
+
+    /// A connection within the process has something for us.
+    fn answer_bell(&mut self, now: Time) {
+        self.door.bell.silence();
+        if self.has_inproc_listener {
+            let listeners: Vec<usize> = self
+                .endpoints
+                .iter()
+                .filter(|(_, endpoint)| matches!(endpoint, Endpoint::Listener { listener: Listener::Inproc(_), .. }))
+                .map(|(key, _)| key)
+                .collect();
+            for key in listeners {
+                self.accept(now, key);
+            }
+        }
+        for key in self.inproc.clone() {
+            self.read(now, key);
+            self.write(now, key);
+        }
+    }
+
+    fn read(&mut self, now: Time, key: usize) {
+        while let Some(connection) = self.connections.get_mut(key) {
+            match SCRATCH.with_borrow_mut(|scratch| connection.read(now, &mut self.socket, scratch)) {
+                Ok(Found::Greeting(peer)) => self.attach(now, key, peer),
+                Ok(Found::Nothing) => return self.repoll(now, key),
+                Err(reason) => return self.drop_connection(now, key, reason),
+            }
+        }
+    }
+
+    fn write(&mut self, now: Time, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if !connection.is_blocked()
+            && let Err(reason) = connection.write(now, &mut self.socket)
+        {
+            return self.drop_connection(now, key, reason);
+        }
+        self.repoll(now, key);
+    }
+
+    /// Both sides have greeted.
+    fn attach(&mut self, now: Time, key: usize, peer: u16) {
+        let connection = &mut self.connections[key];
+        self.handshakes.cancel(connection.deadline, key);
+        let endpoint = match self.endpoints.get_mut(connection.endpoint) {
+            Some(Endpoint::Listener { options, .. }) => *options,
+            Some(Endpoint::Dialer { dialer, options, .. }) => {
+                dialer.handle_up(now);
+                *options
+            }
+            None => return self.drop_connection(now, key, DownReason::Closed),
+        };
+        match self.socket.attach(now, Attachment { peer, endpoint }) {
+            Ok(pipe) => {
+                connection.phase = Phase::Up(pipe);
+                if self.carriers.len() <= pipe.slot() {
+                    self.carriers.resize(pipe.slot() + 1, None);
+                }
+                self.carriers[pipe.slot()] = Some(key);
+            }
+            Err(Refused::Peer(fault)) => self.drop_connection(now, key, DownReason::Fault(fault)),
+            Err(Refused::TooManyPipes(_) | Refused::Closed) => self.drop_connection(now, key, DownReason::Closed),
+        }
+    }
+
+    fn drop_connection(&mut self, now: Time, key: usize, reason: DownReason) {
+        let Some(connection) = self.connections.try_remove(key) else {
+            return;
+        };
+        self.handshakes.cancel(connection.deadline, key);
+        self.inproc.retain(|other| *other != key);
+        if connection.polled != Interest::NONE
+            && let Some(descriptor) = connection.descriptor()
+        {
+            self.poller.remove(descriptor);
+        }
+        match connection.phase {
+            Phase::Up(pipe) => {
+                self.carriers[pipe.slot()] = None;
+                self.socket.detach(now, pipe, reason);
+            }
+            Phase::Connecting | Phase::Greeting => {
+                if let DownReason::Fault(fault) = reason {
+                    self.socket.handle_fault(fault);
+                }
+            }
+        }
+        self.redial(now, connection.endpoint);
+    }
+
+    /// Polls a connection for what it now wants; one that wants nothing is not polled at all, because the end of a
+    /// connection would be reported again and again.
+    fn repoll(&mut self, now: Time, key: usize) {
+        let connection = &mut self.connections[key];
+        let wanted = connection.interest();
+        if wanted == connection.polled {
+            return;
+        }
+        let token = CONNECTION | key as u64;
+        let result = match connection.descriptor() {
+            None => Ok(()),
+            Some(descriptor) if wanted == Interest::NONE => {
+                self.poller.remove(descriptor);
+                Ok(())
+            }
+            Some(descriptor) if connection.polled == Interest::NONE => self.poller.add(descriptor, token, wanted),
+            Some(descriptor) => self.poller.modify(descriptor, token, wanted),
+        };
+        connection.polled = wanted;
+        if result.is_err() {
+            self.drop_connection(now, key, DownReason::Lost);
+        }
+    }
+}
+
+/// Registers the bell that other threads ring.
+pub(crate) fn hang_bell(poller: &Poller, bell: &Bell) -> io::Result<()> {
+    poller.add(bell.as_fd(), BELL, Interest::READ)
+}
+
+const KEY: u64 = u32::MAX as u64;
+const BELL: u64 = 0;
+const LISTENER: u64 = 1 << 32;
+const CONNECTION: u64 = 2 << 32;
+const ACCEPTS_AT_ONCE: usize = 64;
+const SCRATCH_LEN: usize = 64 << 10;
+
+thread_local! {
+    /// Where bytes land first. One for each thread, so that an idle connection holds no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_LEN]);
+}

@@ -1,0 +1,136 @@
+//! Gathering: how long a burst of messages may wait to be written together.
+//!
+//! One write per message caps a stream at a few hundred thousand messages a second. A fixed gap between writes would
+//! ruin lone messages and request/reply. So the gap is zero after a pause, a receive or a wait, and grows only while
+//! messages keep coming faster than a write takes.
+
+use std::time::Duration;
+
+use sp_proto::Time;
+
+/// The gap between writes of one socket.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    limit: Duration,
+    gap: Duration,
+    last_send: Time,
+    last_write: Time,
+    /// Messages since the last write.
+    held: u32,
+    /// Messages in a row that came close behind the one before.
+    run: u32,
+}
+
+impl Gather {
+    /// `limit` is the longest gap; zero turns gathering off.
+    pub(crate) fn new(limit: Duration) -> Gather {
+        Gather { limit, gap: Duration::ZERO, last_send: Time::ZERO, last_write: Time::ZERO, held: 0, run: 0 }
+    }
+
+    /// A message was queued. Must it be written now, with all that was held back?
+    pub(crate) fn must_write(&mut self, now: Time) -> bool {
+        let pause = now - self.last_send;
+        self.last_send = now;
+        if pause > PAUSE {
+            self.reset();
+            return true;
+        }
+        self.run += 1;
+        if self.run < RUN || self.limit.is_zero() {
+            return true;
+        }
+        self.held += 1;
+        now - self.last_write >= self.gap
+    }
+
+    /// Everything held back has been written. The time that took, a good deal if it woke somebody up, is no pause.
+    pub(crate) fn wrote(&mut self, now: Time) {
+        self.last_send = self.last_send.max(now);
+        if self.run >= RUN {
+            // A gap that gathered many messages may grow; one that gathered few was too long.
+            self.gap = if self.held >= WORTHWHILE {
+                (self.gap * 2).clamp(FIRST_GAP, self.limit.max(FIRST_GAP))
+            } else if self.held <= 1 && !self.gap.is_zero() {
+                self.gap / 2
+            } else {
+                self.gap.max(FIRST_GAP)
+            };
+        }
+        self.held = 0;
+        self.last_write = now;
+    }
+
+    /// The thread received or waited: the next message is written at once.
+    pub(crate) fn reset(&mut self) {
+        self.gap = Duration::ZERO;
+        self.run = 0;
+        self.held = 0;
+    }
+
+    /// Was there a message within the last millisecond?
+    pub(crate) fn is_recent(&self, now: Time) -> bool {
+        now - self.last_send < Duration::from_millis(1)
+    }
+
+    /// Is something held back, and since when is it due?
+    pub(crate) fn due(&self) -> Option<Time> {
+        (self.held > 0).then(|| self.last_write + self.gap)
+    }
+}
+
+/// A silence that ends a burst.
+const PAUSE: Duration = Duration::from_micros(20);
+/// Messages close behind each other that make a burst.
+const RUN: u32 = 16;
+/// Messages in one write that make a longer gap worth trying.
+const WORTHWHILE: u32 = 8;
+const FIRST_GAP: Duration = Duration::from_micros(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(gather: &mut Gather, interval_ns: u64, messages: u64) -> u64 {
+        let mut writes = 0;
+        let start = gather.last_send.as_nanos();
+        for n in 1..=messages {
+            let now = Time::from_nanos(start + n * interval_ns);
+            if gather.must_write(now) {
+                gather.wrote(now);
+                writes += 1;
+            }
+        }
+        writes
+    }
+
+    #[test]
+    fn lone_messages_are_written_at_once() {
+        let mut gather = Gather::new(Duration::from_micros(50));
+        assert_eq!(feed(&mut gather, 25_000, 1_000), 1_000);
+    }
+
+    #[test]
+    fn a_burst_is_gathered() {
+        let mut gather = Gather::new(Duration::from_micros(50));
+        let writes = feed(&mut gather, 150, 100_000);
+        assert!(writes < 1_000, "{writes} writes for 100,000 messages");
+    }
+
+    #[test]
+    fn after_a_pause_the_first_message_goes_at_once() {
+        let mut gather = Gather::new(Duration::from_micros(50));
+        feed(&mut gather, 150, 10_000);
+        assert!(gather.must_write(gather.last_send + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn what_is_held_back_is_due() {
+        let mut gather = Gather::new(Duration::from_micros(50));
+        feed(&mut gather, 150, 10_000);
+        while gather.due().is_none() {
+            feed(&mut gather, 150, 1);
+        }
+        let due = gather.due().unwrap();
+        assert!(due <= gather.last_send + Duration::from_micros(50));
+    }
+}

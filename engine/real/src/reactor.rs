@@ -1,0 +1,250 @@
+//! The background thread: it looks after sockets that nobody is waiting on.
+//!
+//! One thread serves every socket of the process: it accepts and reconnects, reads ahead as far as the queues allow,
+//! fires timers and writes the tails of bursts. It keeps out of the way of calls: while a socket is in use it only looks
+//! in now and then, and begins to poll the socket's descriptors when it has been left alone for [`LEFT_ALONE`].
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::os::fd::AsFd;
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sp_proto::{Time, Timers};
+
+use crate::bell::Bell;
+use crate::clock::now;
+use crate::core::Care;
+use crate::poller::{Interest, Poller, Ready};
+use crate::socket::Shared;
+
+/// A new socket.
+pub(crate) fn register(shared: &Arc<Shared>) {
+    let reactor = reactor();
+    let mut notices = reactor.notices.lock();
+    notices.sockets.insert(shared.id, Arc::downgrade(shared));
+    notices.warm.push(shared.id);
+    drop(notices);
+    reactor.bell.ring();
+}
+
+/// A socket that is gone.
+pub(crate) fn forget(id: u64) {
+    reactor().notices.lock().sockets.remove(&id);
+}
+
+/// A call has left a socket: it needs looking in (`warm`), its burst has a tail (`burst`), or it has an earlier timeout.
+pub(crate) fn notice(id: u64, warm: bool, burst: bool, due: Option<Time>) {
+    let reactor = reactor();
+    let mut notices = reactor.notices.lock();
+    if warm {
+        notices.warm.push(id);
+    }
+    if burst {
+        notices.bursts.push(id);
+    }
+    if let Some(due) = due {
+        notices.due.push((due, id));
+    }
+    drop(notices);
+    reactor.bell.ring();
+}
+
+/// What calls leave behind for the thread.
+#[derive(Default)]
+struct Notices {
+    sockets: BTreeMap<u64, Weak<Shared>>,
+    warm: Vec<u64>,
+    bursts: Vec<u64>,
+    due: Vec<(Time, u64)>,
+}
+
+struct Reactor {
+    notices: Mutex<Notices>,
+    poller: Poller,
+    bell: Bell,
+}
+
+/// What only the thread itself knows.
+#[derive(Default)]
+struct Rounds {
+    warm: Vec<u64>,
+    bursts: Vec<u64>,
+    due: Timers<u64>,
+}
+
+fn reactor() -> &'static Reactor {
+    static REACTOR: OnceLock<&'static Reactor> = OnceLock::new();
+    REACTOR.get_or_init(|| {
+        let poller = Poller::new().expect("a process that cannot have one more descriptor cannot have sockets");
+        let bell = Bell::new().expect("a process that cannot have one more descriptor cannot have sockets");
+        poller.add(bell.as_fd(), BELL, Interest::READ).expect("a new descriptor can be polled");
+        let reactor: &'static Reactor = Box::leak(Box::new(Reactor { notices: Mutex::default(), poller, bell }));
+        thread::Builder::new()
+            .name("sp-background".into())
+            .spawn(|| run(reactor))
+            .expect("a process that cannot have one more thread cannot have sockets");
+        reactor
+    })
+}
+
+fn run(reactor: &Reactor) {
+    // Tails of bursts are due within tens of microseconds; the default slack would double that.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000));
+    let mut rounds = Rounds::default();
+    let mut ready = Vec::new();
+    loop {
+        let timeout = rounds.next_look(now());
+        // A signal is for the main thread.
+        let _ = reactor.poller.wait(&mut ready, timeout);
+        reactor.bell.silence();
+        rounds.collect(&mut reactor.notices.lock());
+        for event in &ready {
+            if event.token != BELL {
+                rounds.handle_ready(reactor, event);
+            }
+        }
+        rounds.look_in(reactor);
+    }
+}
+
+impl Rounds {
+    /// How long to sleep.
+    fn next_look(&self, now: Time) -> Option<Duration> {
+        let tick = match (self.bursts.is_empty(), self.warm.is_empty()) {
+            (false, _) => Some(TAIL_TICK),
+            (true, false) => Some(LEFT_ALONE),
+            (true, true) => None,
+        };
+        [tick, self.due.next().map(|due| due - now)].into_iter().flatten().min()
+    }
+
+    fn collect(&mut self, notices: &mut Notices) {
+        self.warm.append(&mut notices.warm);
+        self.warm.sort_unstable();
+        self.warm.dedup();
+        self.bursts.append(&mut notices.bursts);
+        for (due, id) in notices.due.drain(..) {
+            self.due.set(due, id);
+        }
+    }
+
+    /// A watched socket has something to do.
+    fn handle_ready(&mut self, reactor: &Reactor, event: &Ready) {
+        let Some(shared) = find(reactor, event.token) else {
+            return;
+        };
+        let Some(mut core) = shared.core.try_lock() else {
+            // Somebody is in a call and sees to it. It has to be watched again later.
+            self.warm.push(event.token);
+            return;
+        };
+        if core.leader || core.attached {
+            core.care = Care::Led;
+        } else if now() - core.last_turn < LEFT_ALONE {
+            core.care = Care::Warm;
+            self.warm.push(event.token);
+        } else {
+            shared.tend(&mut core);
+            self.tended(reactor, &shared, &mut core);
+        }
+    }
+
+    fn look_in(&mut self, reactor: &Reactor) {
+        let now = now();
+        for id in std::mem::take(&mut self.bursts) {
+            if self.look_at_tail(reactor, id, now) {
+                self.bursts.push(id);
+            }
+        }
+        while let Some((_, id)) = self.due.pop(now) {
+            let Some(shared) = find(reactor, id) else {
+                continue;
+            };
+            let mut core = shared.core.lock();
+            core.known_due = None;
+            if !core.leader {
+                core.settle(now);
+                shared.notify(&mut core);
+            }
+            self.note_due(id, &mut core);
+        }
+        for id in std::mem::take(&mut self.warm) {
+            let Some(shared) = find(reactor, id) else {
+                continue;
+            };
+            let Some(mut core) = shared.core.try_lock() else {
+                self.warm.push(id);
+                continue;
+            };
+            if now - core.last_turn < LEFT_ALONE {
+                core.care = Care::Warm;
+                self.warm.push(id);
+            } else if core.leader || core.attached {
+                core.care = Care::Led;
+            } else {
+                shared.tend(&mut core);
+                self.tended(reactor, &shared, &mut core);
+            }
+        }
+    }
+
+    /// Writes the tail of a burst when it is due; says whether the burst goes on.
+    fn look_at_tail(&mut self, reactor: &Reactor, id: u64, now: Time) -> bool {
+        let Some(shared) = find(reactor, id) else {
+            return false;
+        };
+        // Whoever holds the lock is sending, and writes.
+        let Some(mut core) = shared.core.try_lock() else {
+            return true;
+        };
+        match core.gather.due() {
+            Some(due) if due <= now => {
+                core.settle(now);
+                shared.notify(&mut core);
+                true
+            }
+            Some(_) => true,
+            None => {
+                let goes_on = core.gather.is_recent(now);
+                core.bursting = goes_on;
+                goes_on
+            }
+        }
+    }
+
+    /// The socket was looked after and is now watched.
+    fn tended(&mut self, reactor: &Reactor, shared: &Shared, core: &mut crate::core::Core) {
+        let watched = reactor
+            .poller
+            .modify(shared.poller.as_fd(), shared.id, Interest::READ_ONCE)
+            .or_else(|_| reactor.poller.add(shared.poller.as_fd(), shared.id, Interest::READ_ONCE));
+        core.care = if watched.is_ok() { Care::Watched } else { Care::Warm };
+        if watched.is_err() {
+            self.warm.push(shared.id);
+        }
+        self.note_due(shared.id, core);
+    }
+
+    fn note_due(&mut self, id: u64, core: &mut crate::core::Core) {
+        let due = core.next_timeout();
+        if let Some(due) = due
+            && core.known_due.is_none_or(|known| due < known)
+        {
+            core.known_due = Some(due);
+            self.due.set(due, id);
+        }
+    }
+}
+
+fn find(reactor: &Reactor, id: u64) -> Option<Arc<Shared>> {
+    reactor.notices.lock().sockets.get(&id).and_then(Weak::upgrade)
+}
+
+/// How long a socket is not looked at before the background thread takes over, and how often it looks in until then.
+const LEFT_ALONE: Duration = Duration::from_millis(2);
+/// How often the tails of bursts are looked at.
+const TAIL_TICK: Duration = Duration::from_micros(60);
+const BELL: u64 = 0;

@@ -1,0 +1,551 @@
+//! Sockets that threads and event loops use.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use rand::RngExt;
+use sp_proto::rng_from;
+use sp_proto::{
+    Address, AddressError, Answer, ContextId, EndpointOptions, Event, Kind, OpError, OptionError, Options, Stats,
+    Ticket, Time,
+};
+use thiserror::Error;
+
+use crate::bell::Bell;
+use crate::clock::{entropy, now};
+use crate::connection::Peer;
+use crate::core::{Care, Core, hang_bell};
+use crate::poller::{Poller, Ready};
+use crate::reactor;
+
+/// A socket. Clones are the same socket; it may be used from any thread. The last clone that goes closes it, without
+/// waiting.
+#[derive(Clone)]
+pub struct Socket {
+    shared: Arc<Shared>,
+    owner: Arc<Owner>,
+}
+
+/// Options of a socket in the real world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SocketOptions {
+    /// Those that belong to the protocol.
+    pub machine: Options,
+    /// How long to look for an answer before going to sleep, on a machine with several cores. Default 50 µs; zero turns
+    /// it off.
+    pub spin: Duration,
+    /// The longest time that messages of a burst are held back to be written together. Default 50 µs; zero turns it
+    /// off.
+    pub gather: Duration,
+}
+
+/// The program wants its thread back: a signal came and its handler raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+/// Why an endpoint could not be made.
+#[derive(Debug, Error)]
+pub enum EndpointError {
+    /// The address makes no sense.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The operating system refused.
+    #[error("{address}: {error}")]
+    System {
+        /// The address.
+        address: Address,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// # Making and closing
+impl Socket {
+    /// A socket without endpoints.
+    pub fn new(kind: Kind, options: SocketOptions) -> Result<Socket, OptionError> {
+        // Real sockets want ids that no other program can guess; only here does chance come from outside.
+        let mut luck = rng_from(entropy());
+        let machine = sp_proto::Socket::new(kind, options.machine, luck.random())?;
+        let poller = Arc::new(Poller::new().map_err(no_descriptors)?);
+        let bell = Arc::new(Bell::new().map_err(no_descriptors)?);
+        hang_bell(&poller, &bell).map_err(no_descriptors)?;
+        let shared = Arc::new(Shared {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            core: Mutex::new(Core::new(machine, poller.clone(), bell.clone(), options.spin, options.gather, luck)),
+            handover: Condvar::new(),
+            poller,
+            bell,
+        });
+        reactor::register(&shared);
+        let owner = Arc::new(Owner { shared: shared.clone() });
+        Ok(Socket { shared, owner })
+    }
+
+    /// Listens at `address` for as long as the socket lives; returns the address with its port.
+    pub fn listen(&self, address: &str, options: EndpointOptions) -> Result<Address, EndpointError> {
+        let address: Address = address.parse()?;
+        let mut core = self.shared.core.lock();
+        if core.socket.is_closed() {
+            return Err(EndpointError::Closed);
+        }
+        let bound = core.listen(&address, options).map_err(|error| EndpointError::System { address, error })?;
+        self.shared.leave(core);
+        Ok(bound)
+    }
+
+    /// Keeps a connection to `address` up for as long as the socket lives. Returns at once; a peer that is not there
+    /// yet is tried again and again.
+    pub fn dial(&self, address: &str, options: EndpointOptions) -> Result<(), EndpointError> {
+        let address: Address = address.parse()?;
+        let mut core = self.shared.core.lock();
+        if core.socket.is_closed() {
+            return Err(EndpointError::Closed);
+        }
+        core.dial(now(), address, options);
+        self.shared.leave(core);
+        Ok(())
+    }
+
+    /// Closes the socket. Waits up to `flush` for what was sent to be written; returns how many messages were not.
+    /// Everyone who waits on the socket is answered with `Closed`.
+    pub fn close(&self, flush: Duration) -> usize {
+        let deadline = now() + flush;
+        let mut core = self.shared.core.lock();
+        if core.socket.is_closed() {
+            return 0;
+        }
+        core.socket.close();
+        self.shared.notify(&mut core);
+        core.flush(now());
+        while !core.is_flushed() && now() < deadline {
+            let wait = (deadline - now()).min(Duration::from_millis(5));
+            core = self.shared.lead(core, Some(wait), false).0;
+        }
+        let unsent = core.socket.unsent();
+        core.shut(now(), false);
+        self.shared.notify(&mut core);
+        unsent
+    }
+
+    /// Closes the socket as if its process had been killed: nothing is flushed, peers see a broken connection.
+    pub fn abort(&self) {
+        let mut core = self.shared.core.lock();
+        core.shut(now(), true);
+        self.shared.notify(&mut core);
+    }
+}
+
+/// # Calls that wait
+///
+/// `interrupted` is asked whenever a signal has come; if it says true the call ends and nothing is lost.
+impl Socket {
+    /// Sends, waiting until `deadline` if need be.
+    pub fn send(
+        &self,
+        context: ContextId,
+        body: Bytes,
+        deadline: Option<Time>,
+        interrupted: impl FnMut() -> bool,
+    ) -> Result<Result<(), OpError>, Interrupted> {
+        let core = self.shared.core.lock();
+        let submit = |core: &mut Core| core.socket.submit_send(now(), context, body.clone(), deadline);
+        self.shared.wait(core, submit, interrupted).map(|answer| match answer {
+            Answer::Failed(error) => Err(error),
+            Answer::Sent | Answer::Received(_) => Ok(()),
+        })
+    }
+
+    /// Receives, waiting until `deadline` if need be.
+    pub fn recv(
+        &self,
+        context: ContextId,
+        deadline: Option<Time>,
+        interrupted: impl FnMut() -> bool,
+    ) -> Result<Result<Bytes, OpError>, Interrupted> {
+        let core = self.shared.core.lock();
+        let submit = |core: &mut Core| core.socket.submit_recv(now(), context, deadline);
+        self.shared.wait(core, submit, interrupted).map(|answer| match answer {
+            Answer::Received(message) => Ok(message.body),
+            Answer::Failed(error) => Err(error),
+            Answer::Sent => Err(OpError::WouldBlock),
+        })
+    }
+}
+
+/// # Calls that do not wait
+impl Socket {
+    /// Sends at once, or gives the body back.
+    pub fn try_send(&self, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
+        let mut core = self.shared.core.lock();
+        let result = core.try_send(now(), context, body);
+        self.shared.leave(core);
+        result
+    }
+
+    /// Receives at once; looks at the descriptors only if nothing has been read ahead.
+    pub fn try_recv(&self, context: ContextId) -> Result<Bytes, OpError> {
+        let mut core = self.shared.core.lock();
+        core.gather.reset();
+        let mut result = core.socket.try_recv(now(), context);
+        if matches!(result, Err(OpError::WouldBlock)) && !core.leader {
+            core = self.shared.look(core);
+            result = core.socket.try_recv(now(), context);
+        }
+        self.shared.after_recv(core);
+        result
+    }
+
+    /// Receives what is there already, without looking at the descriptors.
+    pub fn take(&self, context: ContextId) -> Result<Bytes, OpError> {
+        let mut core = self.shared.core.lock();
+        core.gather.reset();
+        let result = core.socket.try_recv(now(), context);
+        self.shared.after_recv(core);
+        result
+    }
+
+    /// Sends now or later; collect the answer with [`poll_answers`](Socket::poll_answers).
+    pub fn submit_send(&self, context: ContextId, body: Bytes, deadline: Option<Time>) -> Ticket {
+        let mut core = self.shared.core.lock();
+        let ticket = core.socket.submit_send(now(), context, body, deadline);
+        core.settle(now());
+        core.flush(now());
+        self.shared.leave(core);
+        ticket
+    }
+
+    /// Receives now or later; collect the answer with [`poll_answers`](Socket::poll_answers).
+    pub fn submit_recv(&self, context: ContextId, deadline: Option<Time>) -> Ticket {
+        let mut core = self.shared.core.lock();
+        core.flush(now());
+        let ticket = core.socket.submit_recv(now(), context, deadline);
+        core.settle(now());
+        self.shared.leave(core);
+        ticket
+    }
+
+    /// Takes an operation back; returns its answer if it already has one.
+    pub fn cancel(&self, ticket: Ticket) -> Option<Answer> {
+        let mut core = self.shared.core.lock();
+        let cancelled = core.socket.cancel(ticket);
+        let answer = core.socket.take_answer(ticket);
+        if cancelled { None } else { answer }
+    }
+
+    /// For an event loop: looks at the descriptors without waiting, and collects the answers to all tickets. Also says
+    /// when to call again if nothing becomes readable before.
+    pub fn poll_answers(&self) -> (Vec<(Ticket, Answer)>, Option<Time>) {
+        let mut core = self.shared.core.lock();
+        core = self.shared.look(core);
+        let answers = std::iter::from_fn(|| core.socket.poll_answer()).collect();
+        let due = core.next_timeout();
+        self.shared.leave(core);
+        (answers, due)
+    }
+
+    /// An event loop begins, or ceases, to poll [`fileno`](Socket::fileno).
+    pub fn attach(&self, attached: bool) {
+        let mut core = self.shared.core.lock();
+        core.attached = attached;
+        self.shared.leave(core);
+    }
+
+    /// The descriptor that is readable when there is something to do.
+    pub fn fileno(&self) -> RawFd {
+        self.shared.poller.as_raw_fd()
+    }
+
+    /// Opens another conversation on a REQ or REP socket.
+    pub fn open_context(&self) -> Result<ContextId, OpError> {
+        self.shared.core.lock().socket.open_context(now())
+    }
+
+    /// Ends a conversation.
+    pub fn close_context(&self, context: ContextId) {
+        let mut core = self.shared.core.lock();
+        core.socket.close_context(now(), context);
+        core.settle(now());
+        self.shared.leave(core);
+    }
+
+    /// Which end of which pattern it is.
+    pub fn kind(&self) -> Kind {
+        self.shared.core.lock().socket.kind()
+    }
+
+    /// Is it closed?
+    pub fn is_closed(&self) -> bool {
+        self.shared.core.lock().socket.is_closed()
+    }
+
+    /// Its counters, and how often spinning paid and did not.
+    pub fn stats(&self) -> (Stats, u64, u64) {
+        let core = self.shared.core.lock();
+        (*core.socket.stats(), core.spin.paid, core.spin.failed)
+    }
+
+    /// The peers whose pipes are up.
+    pub fn peers(&self) -> Vec<Peer> {
+        let mut core = self.shared.core.lock();
+        if !core.leader {
+            core = self.shared.look(core);
+        }
+        core.peers()
+    }
+
+    /// What happened to its pipes since last asked.
+    pub fn events(&self) -> Vec<Event> {
+        let mut core = self.shared.core.lock();
+        std::iter::from_fn(|| core.socket.poll_event()).collect()
+    }
+
+    /// Why the last attempt to connect failed, if one did.
+    pub fn last_dial_error(&self) -> Option<String> {
+        self.shared.core.lock().last_dial_error().map(str::to_owned)
+    }
+}
+
+/// # For people
+impl Socket {
+    /// Says what is wrong with `operation`, in which state the socket is and what would help.
+    pub fn explain(&self, operation: &str, error: &OpError) -> String {
+        let core = self.shared.core.lock();
+        let kind = core.socket.kind();
+        match error {
+            OpError::TimedOut | OpError::WouldBlock => {
+                let waited_for = match (operation, kind) {
+                    ("recv", Kind::Req) => "no reply came in time",
+                    ("recv", _) => "no message came in time",
+                    _ => "no peer could take the message in time",
+                };
+                let peers = match (core.socket.pipe_count(), core.last_dial_error()) {
+                    (0, Some(error)) => format!("no peer is connected; the last attempt failed: {error}"),
+                    (0, None) => "no peer is connected".to_owned(),
+                    (1, _) => "1 peer is connected".to_owned(),
+                    (count, _) => format!("{count} peers are connected"),
+                };
+                format!("{operation} on a {kind} socket: {waited_for} ({peers})")
+            }
+            other => format!("{operation} on a {kind} socket: {other}"),
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Socket {} ({} handles)", self.shared.id, Arc::strong_count(&self.owner))
+    }
+}
+
+impl Default for SocketOptions {
+    fn default() -> SocketOptions {
+        SocketOptions {
+            machine: Options::default(),
+            spin: Duration::from_micros(50),
+            gather: Duration::from_micros(50),
+        }
+    }
+}
+
+/// What the handles and the background thread share.
+pub(crate) struct Shared {
+    pub(crate) id: u64,
+    pub(crate) core: Mutex<Core>,
+    handover: Condvar,
+    pub(crate) poller: Arc<Poller>,
+    bell: Arc<Bell>,
+}
+
+/// Closes the socket when the last handle goes; the background thread holds none.
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let mut core = self.shared.core.lock();
+        if !core.socket.is_closed() {
+            core.flush(now());
+        }
+        core.shut(now(), false);
+        drop(core);
+        reactor::forget(self.shared.id);
+    }
+}
+
+impl Shared {
+    /// Waits for an operation. The operation is submitted anew after a signal whose handler did not raise.
+    fn wait<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        submit: impl Fn(&mut Core) -> Ticket,
+        mut interrupted: impl FnMut() -> bool,
+    ) -> Result<Answer, Interrupted> {
+        core.flush(now());
+        core.gather.reset();
+        let mut ticket = submit(&mut core);
+        core.settle(now());
+        loop {
+            if let Some(answer) = core.socket.take_answer(ticket) {
+                // The next one to wait takes the lead.
+                if core.followers > 0 && !core.leader {
+                    self.handover.notify_one();
+                }
+                self.leave(core);
+                return Ok(answer);
+            }
+            let signalled;
+            if core.leader {
+                core.followers += 1;
+                let timed_out = self.handover.wait_for(&mut core, SIGNAL_CHECK).timed_out();
+                core.followers -= 1;
+                signalled = timed_out;
+            } else {
+                (core, signalled) = self.lead(core, None, true);
+            }
+            if signalled && core.socket.cancel(ticket) {
+                // Not answered, so nothing is lost by taking it back while the program looks at its signals.
+                core.socket.take_answer(ticket);
+                if core.followers > 0 && !core.leader {
+                    self.handover.notify_one();
+                }
+                self.leave(core);
+                if interrupted() {
+                    return Err(Interrupted);
+                }
+                core = self.core.lock();
+                ticket = submit(&mut core);
+                core.settle(now());
+            }
+        }
+    }
+
+    /// Polls for everyone until something is ready or due; also says whether a signal came.
+    fn lead<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+        limit: Option<Duration>,
+        may_spin: bool,
+    ) -> (MutexGuard<'a, Core>, bool) {
+        let due = core.next_timeout().map(|due| due - now());
+        let timeout = [due, limit].into_iter().flatten().min();
+        let spin = if may_spin { core.spin.next() } else { Duration::ZERO };
+        core.leader = true;
+        drop(core);
+        let mut ready = Vec::new();
+        let mut paid = None;
+        let mut result = Ok(());
+        if !spin.is_zero() {
+            let end = now() + spin.min(timeout.unwrap_or(spin));
+            loop {
+                result = self.poller.wait(&mut ready, Some(Duration::ZERO));
+                if !ready.is_empty() || result.is_err() {
+                    break;
+                }
+                // What is there at the first glance would have been met by a sleeper, too.
+                paid = Some(now() < end);
+                if paid == Some(false) {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        if ready.is_empty() && result.is_ok() {
+            result = self.poller.wait(&mut ready, timeout.map(|whole| whole.saturating_sub(spin)));
+        }
+        let mut core = self.core.lock();
+        core.leader = false;
+        if let Some(paid) = paid {
+            core.spin.learn(paid);
+        }
+        core.turn(now(), &ready);
+        if core.followers > 0 && core.socket.has_answers() {
+            self.handover.notify_all();
+        }
+        let signalled = result.is_err();
+        (core, signalled)
+    }
+
+    /// Looks at the descriptors without waiting.
+    fn look<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
+        let mut ready = Vec::new();
+        // A signal is looked at by whoever waits.
+        let _ = self.poller.wait(&mut ready, Some(Duration::ZERO));
+        core.turn(now(), &ready);
+        core
+    }
+
+    /// After a message was taken: goes on reading pipes that were paused, if there are any.
+    fn after_recv(&self, mut core: MutexGuard<'_, Core>) {
+        core.settle(now());
+        self.leave(core);
+    }
+
+    /// Ends a call: wakes whom it answered, and sees that somebody looks after the socket.
+    pub(crate) fn leave(&self, mut core: MutexGuard<'_, Core>) {
+        self.notify(&mut core);
+        let care = core.care;
+        if care == Care::Led && !core.leader && !core.attached {
+            core.care = Care::Warm;
+        }
+        let to_warm = core.care != care;
+        let starts_burst = !core.bursting && core.gather.due().is_some();
+        core.bursting |= starts_burst;
+        let due = core.next_timeout();
+        let earlier = match (due, core.known_due) {
+            (Some(due), Some(known)) => due < known,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        // Whoever leads knows for how long; it is rung if that has changed.
+        let tell_due = earlier && !core.leader;
+        if tell_due {
+            core.known_due = due;
+        }
+        let ring_leader = earlier && core.leader;
+        drop(core);
+        if ring_leader {
+            self.bell.ring();
+        }
+        if to_warm || starts_burst || tell_due {
+            reactor::notice(self.id, to_warm, starts_burst, if tell_due { due } else { None });
+        }
+    }
+
+    /// Wakes those whose tickets were answered by somebody else.
+    pub(crate) fn notify(&self, core: &mut Core) {
+        if core.socket.has_answers() || core.socket.is_closed() {
+            if core.leader || core.attached {
+                self.bell.ring();
+            }
+            if core.followers > 0 {
+                self.handover.notify_all();
+            }
+        }
+    }
+
+    /// The background thread's turn: deals with what is ready.
+    pub(crate) fn tend(&self, core: &mut Core) {
+        let mut ready: Vec<Ready> = Vec::new();
+        let _ = self.poller.wait(&mut ready, Some(Duration::ZERO));
+        core.turn(now(), &ready);
+        self.notify(core);
+    }
+}
+
+fn no_descriptors(error: io::Error) -> OptionError {
+    OptionError { name: "descriptors", value: error.to_string(), allowed: "one for polling and one for waking" }
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// How often a thread that waits for another one's poll looks for signals.
+const SIGNAL_CHECK: Duration = Duration::from_millis(25);

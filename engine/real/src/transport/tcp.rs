@@ -1,0 +1,137 @@
+//! TCP. Nagle's algorithm is off: what is written together is decided here, not in the kernel.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use sp_proto::Address;
+
+/// A connection, perhaps still being made.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    stream: TcpStream,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    listener: TcpListener,
+    address: Address,
+}
+
+impl Listener {
+    pub(crate) fn bind(address: &Address) -> io::Result<Listener> {
+        let target = resolve(address)?;
+        let socket = open(&target)?;
+        // A restarted program gets its port back while old connections linger.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(target))?;
+        socket.listen(BACKLOG)?;
+        let listener: TcpListener = socket.into();
+        let bound = listener.local_addr()?;
+        let host = address.rest.rsplit_once(':').map_or("", |(host, _)| host);
+        let address = Address { transport: address.transport, rest: format!("{host}:{}", bound.port()) };
+        Ok(Listener { listener, address })
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(crate) fn accept(&self) -> io::Result<Option<Stream>> {
+        match self.listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                stream.set_nodelay(true)?;
+                Ok(Some(Stream { stream }))
+            }
+            Err(error) if is_passing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Stream {
+    pub(crate) fn dial(address: &Address) -> io::Result<Stream> {
+        let target = resolve(address)?;
+        let socket = open(&target)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&SockAddr::from(target)) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Stream { stream: socket.into() })
+    }
+
+    /// How the attempt to connect went; ask when the descriptor is writable.
+    pub(crate) fn connected(&self) -> io::Result<()> {
+        match self.stream.take_error()? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
+    }
+
+    /// Reads what is there; `None` if nothing is. Zero bytes mean that the other side has closed.
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        none_if_later((&self.stream).read(into))
+    }
+
+    /// Writes as much as the kernel takes; `None` if it takes nothing now.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        none_if_later((&self.stream).write(bytes))
+    }
+
+    /// Closes such that the other side notices at once and nothing more is delivered, as when a process is killed.
+    pub(crate) fn abort(&self) {
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+fn open(target: &SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(*target), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    Ok(socket)
+}
+
+fn resolve(address: &Address) -> io::Result<SocketAddr> {
+    let (host, port) =
+        address.host_and_port().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "host and port are missing"))?;
+    let host = if host == "*" { "0.0.0.0" } else { host };
+    (host, port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::Error::new(ErrorKind::NotFound, format!("the name {host} has no address")))
+}
+
+fn none_if_later(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An accept that failed for the one connection, not for the listener (accept(2)).
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
+}
+
+const BACKLOG: i32 = 1_024;

@@ -1,0 +1,102 @@
+"""The seam: what a behaviour sees of the world it runs in.
+
+A behaviour is a coroutine, ``async def foo(host: Host) -> None``. It reaches time, luck and messaging through its host
+and cannot know whether the world is real (threads, the operating system's clock) or virtual (SimPy, a virtual clock).
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal, Protocol, TypeAlias
+
+Kind: TypeAlias = Literal["req", "rep", "push", "pull"]
+Behaviour: TypeAlias = Callable[["Host"], Coroutine[Any, Any, None]]
+Data: TypeAlias = bytes | bytearray | memoryview
+
+
+class Conversation(Protocol):
+    """One conversation: a request and its reply. A socket is one, and REQ and REP sockets open more."""
+
+    def asend(self, data: Data, timeout: float | None = None) -> Awaitable[None]:
+        """Send; wait up to `timeout` seconds (None: for ever). Raises TimedOut, Closed, StateError or TooLarge."""
+
+    def arecv(self, timeout: float | None = None) -> Awaitable[bytes]:
+        """Receive; wait up to `timeout` seconds (None: for ever). Raises TimedOut, Closed, StateError or Cancelled."""
+
+    def close(self) -> object:
+        """End the conversation; whoever waits in it gets Closed."""
+
+
+class Socket(Conversation, Protocol):
+    """One end of a pattern."""
+
+    def listen(self, address: str) -> str:
+        """Accept peers at `address`; return the address they can dial."""
+
+    def dial(self, address: str, *, priority: int = 8) -> object:
+        """Keep a connection to `address` up; `priority` 1 is sent to first, 16 last."""
+
+    def context(self) -> Conversation:
+        """Open another conversation (REQ and REP only)."""
+
+    def stats(self) -> dict[str, int]:
+        """Return the socket's counters."""
+
+
+class Stream(Protocol):
+    """Seeded luck under a name: the same draws for the same seed, in either world."""
+
+    def uniform(self) -> float:
+        """Draw from [0, 1)."""
+
+    def exponential(self, mean: float) -> float:
+        """Draw from the exponential distribution with this mean."""
+
+    def sample(self, kind: str, a: float, b: float) -> float:
+        """Draw from a named distribution with its two parameters."""
+
+
+class Host(Protocol):
+    """A machine with a name, at a site, that plays behaviours and can be killed."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def site(self) -> str:
+        """Where it stands."""
+
+    @property
+    def world(self) -> "World":
+        """The world it is in."""
+
+    def socket(self, kind: Kind, **options: float) -> Socket:
+        """Open a socket. Options and their ranges are those of `workbench.engine.Socket`."""
+
+    def stream(self, name: str) -> Stream:
+        """Luck of its own, from the world's seed and this name."""
+
+    def play(self, behaviour: Behaviour) -> None:
+        """Start `behaviour` now, and again after each restore."""
+
+    def kill(self) -> None:
+        """Stop everything at once, as when a process is killed: peers see broken connections."""
+
+    def restore(self) -> None:
+        """Start again what the host was playing."""
+
+
+class World(Protocol):
+    """Time, and the hosts in it."""
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began."""
+
+    def sleep(self, seconds: float) -> Awaitable[object]:
+        """Wait."""
+
+    def host(self, name: str, site: str = "") -> Host:
+        """Return the host of this name; make it first if there is none."""
+
+    def observe(self, name: str, value: float, unit: str = "1") -> None:
+        """Record one observation; the run reports its mean and percentiles under `name`."""
