@@ -32,7 +32,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from workbench._engine import RealSocket
-from workbench.engine.blocking import Loop
+from workbench.engine.waiting import Loop
 from workbench.engine.world import Data, Kind
 
 Address = str | Iterable[str] | None

@@ -53,6 +53,23 @@ impl Distribution {
     /// Nothing at all.
     pub const ZERO: Distribution = Distribution::Constant(0.0);
 
+    /// The distribution of this name, with its parameters in the order in which its fields stand here; one that has a
+    /// single parameter ignores the second.
+    pub fn named(name: &str, first: f64, second: f64) -> Result<Distribution, DistributionError> {
+        let distribution = match name {
+            "constant" => Distribution::Constant(first),
+            "exponential" => Distribution::Exponential { mean: first },
+            "uniform" => Distribution::Uniform { low: first, high: second },
+            "normal" => Distribution::Normal { mean: first, deviation: second },
+            "lognormal" => Distribution::Lognormal { mean: first, variation: second },
+            _ => {
+                let allowed = "constant, exponential, uniform, normal or lognormal";
+                return Err(DistributionError { what: "the name", value: name.to_owned(), allowed });
+            }
+        };
+        distribution.check().map(|()| distribution)
+    }
+
     /// Checks that every parameter is a possible duration, a hundred years at most.
     pub fn check(&self) -> Result<(), DistributionError> {
         match *self {

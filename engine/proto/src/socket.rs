@@ -28,6 +28,8 @@ pub struct Socket {
     wake: Wake,
     stats: Stats,
     events: VecDeque<Event>,
+    /// Messages that were received but given back.
+    returned: VecDeque<(ContextId, Message)>,
     closed: bool,
 }
 
@@ -55,6 +57,7 @@ impl Socket {
             wake: Wake::default(),
             stats: Stats::default(),
             events: VecDeque::new(),
+            returned: VecDeque::new(),
             closed: false,
         })
     }
@@ -175,6 +178,9 @@ impl Socket {
         if self.closed {
             return Err(OpError::Closed);
         }
+        if let Some(message) = self.take_returned(context) {
+            return Ok(message.body);
+        }
         self.tell(now, |protocol, io| protocol.recv(io, context)).map(|message| message.body)
     }
 
@@ -210,6 +216,13 @@ impl Socket {
         self.waiting.answer(ticket, Answer::Failed(OpError::Cancelled("by the program")))
     }
 
+    /// Gives a message back that was received in `context` but that nobody took: whoever receives there next gets it.
+    pub fn put_back(&mut self, now: Time, context: ContextId, body: Bytes) {
+        self.returned.push_front((context, Message::new(body)));
+        self.wake.lane(self.protocol.lane(context));
+        self.serve(now);
+    }
+
     /// Opens another conversation on a REQ or REP socket.
     pub fn open_context(&mut self, now: Time) -> Result<ContextId, OpError> {
         if self.closed {
@@ -222,6 +235,7 @@ impl Socket {
     pub fn close_context(&mut self, now: Time, context: ContextId) {
         if context != ContextId::DEFAULT {
             self.tell(now, |protocol, io| protocol.close_context(io, context));
+            self.returned.retain(|(other, _)| *other != context);
             self.waiting.answer_context(context, &OpError::Closed);
         }
     }
@@ -310,6 +324,10 @@ impl Socket {
             }
             if let Some(lane) = self.wake.lanes.pop() {
                 while let Some((ticket, context)) = self.waiting.first_receiver(lane) {
+                    if let Some(message) = self.take_returned(context) {
+                        self.waiting.answer(ticket, Answer::Received(message));
+                        continue;
+                    }
                     match self.act(now, |protocol, io| protocol.recv(io, context)) {
                         Err(OpError::WouldBlock) => break,
                         Ok(message) => self.waiting.answer(ticket, Answer::Received(message)),
@@ -351,6 +369,11 @@ impl Socket {
         let mut io =
             Io { now, pipes: &mut self.pipes, options: &self.options, stats: &mut self.stats, wake: &mut self.wake };
         act(&mut *self.protocol, &mut io)
+    }
+
+    fn take_returned(&mut self, context: ContextId) -> Option<Message> {
+        let place = self.returned.iter().position(|(owner, _)| *owner == context)?;
+        self.returned.remove(place).map(|(_, message)| message)
     }
 
     fn check_send(&self, size: usize) -> Result<(), OpError> {

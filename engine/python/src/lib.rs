@@ -4,6 +4,7 @@
 
 mod errors;
 mod real_socket;
+mod relay;
 
 use pyo3::prelude::*;
 
@@ -12,5 +13,6 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     real_socket::register(module)?;
+    relay::register(module)?;
     Ok(())
 }

@@ -127,6 +127,11 @@ impl RealSocket {
         self.socket.cancel(ticket).map(|answer| self.outcome(py, ticket, answer))
     }
 
+    /// Gives a message back that was received but that nobody took.
+    fn put_back(&self, data: &Bound<'_, PyBytes>, context: u32) {
+        self.socket.put_back(ContextId::from_number(context), Bytes::copy_from_slice(data.as_bytes()));
+    }
+
     fn poll_answers<'py>(&self, py: Python<'py>) -> (Vec<Outcome<'py>>, Option<f64>) {
         let (answers, due) = self.socket.poll_answers();
         let outcomes = answers.into_iter().map(|(ticket, answer)| self.outcome(py, ticket, answer)).collect();

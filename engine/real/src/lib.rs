@@ -21,5 +21,6 @@ mod transport;
 
 pub use clock::now;
 pub use connection::Peer;
+pub use shaping::{Relay, RelayError, RelayStats};
 
 pub use socket::{EndpointError, Interrupted, Socket, SocketOptions};

@@ -241,6 +241,13 @@ impl Socket {
         if cancelled { None } else { answer }
     }
 
+    /// Gives a message back that was received in `context` but that nobody took.
+    pub fn put_back(&self, context: ContextId, body: Bytes) {
+        let mut core = self.shared.core.lock();
+        core.socket.put_back(now(), context, body);
+        self.shared.leave(core);
+    }
+
     /// For an event loop: looks at the descriptors without waiting, and collects the answers to all tickets. Also says
     /// when to call again if nothing becomes readable before.
     pub fn poll_answers(&self) -> (Vec<(Ticket, Answer)>, Option<Time>) {

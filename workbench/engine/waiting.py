@@ -26,17 +26,17 @@ class Loop:
     async def send(self, data: Data, timeout: float | None, context: int = 0) -> None:
         """Send, waiting if need be."""
         if not self._native.try_send(data, context):
-            await self._answer(self._native.submit_send(data, timeout, context))
+            await self._answer(self._native.submit_send(data, timeout, context), context)
 
     async def recv(self, timeout: float | None, context: int = 0) -> bytes:
         """Receive, waiting if need be."""
         body = self._native.try_recv(context)
         if body is None:
-            body = await self._answer(self._native.submit_recv(timeout, context))
+            body = await self._answer(self._native.submit_recv(timeout, context), context)
             assert body is not None
         return body
 
-    async def _answer(self, ticket: int) -> bytes | None:
+    async def _answer(self, ticket: int, context: int) -> bytes | None:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._attach(loop)
@@ -47,13 +47,22 @@ class Loop:
         try:
             return await future
         except asyncio.CancelledError:
-            if not future.done() or future.cancelled():
-                self._native.cancel(ticket)
+            self._take_back(ticket, future, context)
             raise
         finally:
             self._waiting.pop(ticket, None)
             if not self._waiting:
                 self._detach()
+
+    def _take_back(self, ticket: int, future: asyncio.Future[bytes | None], context: int) -> None:
+        """Cancel a ticket; a message that had come for it goes back for the next one to receive."""
+        body: bytes | None = None
+        if future.done() and not future.cancelled():
+            body = None if future.exception() else future.result()
+        elif (outcome := self._native.cancel(ticket)) is not None:
+            body = outcome[2]
+        if body is not None:
+            self._native.put_back(body, context)
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and self._waiting and not self._loop.is_closed():
