@@ -150,29 +150,29 @@ def _others(point: Point, axis: str) -> dict[str, Any]:
 
 def _sentence(baseline: Point, other: Point, metric: str, difference: Estimate, ratio: Estimate | None, by: By) -> str:
     name, base = setting_label(other.set, baseline.set), setting_label(baseline.set, other.set)
-    common = {key: value for key, value in other.set.items() if baseline.set.get(key) == value}
-    where = "".join(f", {value_label(key, value)}" for key, value in common.items())
+    common = [value_label(key, value) for key, value in other.set.items() if baseline.set.get(key) == value]
+    subject = f"{name} ({', '.join(common)})" if common else name
     phrase = metric_phrase(metric)
     mine, its = _values(baseline, other, metric)
     if difference.value is None:
-        lacking = name if its.value is None else base
-        return f"{name} and {base} cannot be compared in {phrase}: {lacking} has no value{where}"
-    against = f"{estimate_text(its)} against {estimate_text(mine)} with {base}{where}"
-    if by == "ratio" and ratio is not None and ratio.value is not None:
-        spread = _spread(ratio, "pairs")
-        said = f"{estimate_text(ratio)} times"
-        if ratio.low is None or ratio.high is None:
-            return f"{name}: {phrase} is {said} that of {base}: {against} ({spread})"
-        if ratio.low <= 1.0 <= ratio.high:
-            return f"{name} shows no difference in {phrase}: {against} (ratio {estimate_text(ratio)}, {spread})"
-        return f"{name}: {phrase} is {said} that of {base}: {against} ({spread})"
-    detail = f"({difference_text(difference)}, {_spread(difference, 'pairs')})"
+        lacking, point = (name, other) if its.value is None else (base, baseline)
+        notes = [note for run in point.replications for note in run.notes]
+        why = f" ({notes[0]})" if notes else ""
+        return f"{subject} cannot be compared with {base} in {phrase}: {lacking} has no value{why}"
+    against = f"{estimate_text(its)} against {estimate_text(mine)} with {base}"
+    if by == "ratio" and ratio is not None:
+        if ratio.low is not None and ratio.high is not None and ratio.low <= 1.0 <= ratio.high:
+            return (
+                f"{subject} shows no difference in {phrase}: {against} (ratio {estimate_text(ratio)}, {_spread(ratio)})"
+            )
+        return f"{subject}: {phrase} is {estimate_text(ratio)} times that of {base}: {against} ({_spread(ratio)})"
+    detail = f"({difference_text(difference)}, {_spread(difference)})"
     if difference.low is None or difference.high is None:
-        return f"{name}, {phrase}: {against} {detail}"
+        return f"{subject}, {phrase}: {against} {detail}"
     if difference.low <= 0.0 <= difference.high:
-        return f"{name} shows no difference in {phrase}: {against} {detail}"
+        return f"{subject} shows no difference in {phrase}: {against} {detail}"
     verb = "lowers" if difference.value < 0 else "raises"
-    return f"{name} {verb} {phrase}: {against} {detail}"
+    return f"{subject} {verb} {phrase}: {against} {detail}"
 
 
 def _values(baseline: Point, other: Point, metric: str) -> tuple[Estimate, Estimate]:
@@ -180,7 +180,7 @@ def _values(baseline: Point, other: Point, metric: str) -> tuple[Estimate, Estim
     return baseline.metrics.get(metric, empty), other.metrics.get(metric, empty)
 
 
-def _spread(value: Estimate, samples: str) -> str:
+def _spread(value: Estimate) -> str:
     if value.low is None or value.high is None:
-        return f"no interval from {value.n} {samples if value.n != 1 else samples.removesuffix('s')}"
+        return f"no interval from {value.n} {'pair' if value.n == 1 else 'pairs'}"
     return f"95 % interval {interval_text(value)}, n = {value.n}"

@@ -37,9 +37,11 @@ def estimates(replications: Sequence[Replication]) -> dict[str, Estimate]:
 def mean(values: Sequence[float], unit: str) -> Estimate:
     """The mean of one value per replication with Student's t interval.
 
-    x ± t(n - 1, 0.975) · s / √n, with s² the sample variance over n - 1 (Law, Simulation Modeling and Analysis, section 4.5).
-    It supposes that the values are independent and roughly normal, as means over a replication are. For fractions
-    (unit "1") the interval is cut at 0 and 1. One value has no interval; none has no value.
+    x ± t(n - 1, 0.975) · s / √n, with s² the sample variance over n - 1 (Law, Simulation Modeling and Analysis,
+    section 4.5).
+    It supposes that the values are independent and roughly normal, as means over a replication are. What is never
+    negative keeps an interval that is not, and a fraction (unit "1") one that ends at 1. One value has no interval;
+    none has no value.
     """
     n = len(values)
     if n == 0:
@@ -49,8 +51,10 @@ def mean(values: Sequence[float], unit: str) -> Estimate:
         return Estimate(centre, None, None, unit, 1)
     half = student_t(n - 1) * math.sqrt(variance(values) / n)
     low, high = centre - half, centre + half
-    if unit == "1" and all(0.0 <= value <= 1.0 for value in values):
-        low, high = max(0.0, low), min(1.0, high)
+    if min(values) >= 0.0:
+        low = max(0.0, low)
+    if unit == "1" and max(values) <= 1.0:
+        high = min(1.0, high)
     return Estimate(centre, low, high, unit, n)
 
 

@@ -17,8 +17,8 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp's 0600 would hide results from the reader's colleagues
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
@@ -30,7 +30,7 @@ def point_link(link: Path, target: str) -> None:
     beside = link.with_name(f".{link.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
-    os.replace(beside, link)
+    beside.replace(link)
     sync(link.parent)
 
 

@@ -14,7 +14,7 @@ from workbench.results.result import Point, Replication, TimelineRow
 from workbench.results.wording import metric_unit
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 FILES = ("points.parquet", "replications.parquet", "histograms.parquet", "timeline.parquet")
 """The files this module writes, all of them always, empty where there is nothing to tell."""
@@ -27,7 +27,7 @@ def write(folder: Path, points: Sequence[Point]) -> None:
     replications.parquet: one row per replication, with what it took. histograms.parquet: one row per replication,
     histogram and value. timeline.parquet: one row per replication, workload, bin, kind and answering site.
     """
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     for name, table in zip(FILES, (_points(points), *_samples(points)), strict=True):
         pq.write_table(table, folder / name, compression="zstd")
@@ -182,6 +182,8 @@ def _axis(values: Sequence[Any]) -> pa.Array:
     import pyarrow as pa
 
     kinds = {type(value) for value in values if value is not None}
+    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
+        kinds.add(str)  # a number no column of numbers can hold
     if len(kinds) == 1 and kinds <= {bool, int, float, str}:
         return pa.array(values)
     if kinds == {int, float}:

@@ -12,7 +12,6 @@ import dataclasses
 import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -135,7 +134,7 @@ class Writer:
         for name in (*numbers, "manifest.json", "."):
             files.sync(self.folder / name)
         final = self.folder.with_name(self.run)
-        os.rename(self.folder, final)
+        self.folder.rename(final)
         files.sync(final.parent)
         files.point_link(final.parent / "latest", self.run)
         self.close()
@@ -174,7 +173,7 @@ class Writer:
             machine=machine().to_json(),
             started=self._started,
             stopped=_now(),
-            wall_s=time.perf_counter() - self._clock,
+            wall_s=result.wall_s or time.perf_counter() - self._clock,
             events=result.events,
             points=len(result.points),
             replications=sum(len(point.replications) for point in result.points),
@@ -303,7 +302,8 @@ def checked_name(name: str, what: str) -> str:
     """The name, if it is safe as a folder's: letters, digits, `-`, `_`, `.`, not led by a dot. Else ResultError."""
     if not _NAME.fullmatch(name) or name == "latest" or name.endswith(".partial"):
         raise ResultError(
-            f"{name!r} cannot name a {what}: use up to 100 letters, digits, '-', '_' and '.', starting with a letter or digit"
+            f"{name!r} cannot name a {what}: use at most 100 letters, digits, '-', '_' and '.', "
+            "and begin with a letter or digit"
         )
     return name
 

@@ -134,8 +134,11 @@ def difference_text(estimate: Estimate) -> str:
 
 
 def axis_unit(values: list[float], unit: str) -> tuple[float, str]:
-    """For an axis: the factor to multiply values by, and the unit to write in its label ("ms", "%", "1/s", "")."""
-    scale = _scale(max((abs(value) for value in values), default=0.0), unit)
+    """For an axis: the factor to multiply values by, and the unit for its label ("ms", "%", "million/s", "")."""
+    largest = max((abs(value) for value in values), default=0.0)
+    if unit == "1/s" and largest >= 1e6:
+        return 1e-6, "million/s"
+    scale = _scale(largest, unit)
     return scale.factor, {"/s": "1/s"}.get(scale.suffix.strip(), scale.suffix.strip())
 
 
@@ -169,15 +172,13 @@ class _Scale:
 
 
 def _scale_of(estimate: Estimate) -> _Scale:
-    # Chosen by the value, or by the interval's far end when the value is nought beside it.
-    ends = [abs(number) for number in (estimate.low, estimate.high) if number is not None]
-    value = abs(estimate.value or 0.0)
-    return _scale(value if value or not ends else max(ends), estimate.unit)
+    # By the value or by the spread, whichever is greater: -0.2 ± 3.1 ms, not -200 ± 3,100 µs.
+    return _scale(max(abs(estimate.value or 0.0), estimate.half_width or 0.0), estimate.unit)
 
 
 def _scale(value: float, unit: str) -> _Scale:
     if unit == "s":
-        size = abs(value)
+        size = abs(value) or 1.0  # nought is nought seconds
         for limit, factor, suffix in _TIMES:
             if size < limit:
                 return _Scale(factor, suffix)
@@ -208,7 +209,7 @@ def _quantity(name: str) -> str:
     return _QUANTITIES.get(name) or name.replace("_", " ").replace(".", " ")
 
 
-_TIMES = ((0.0, 1e3, " ms"), (1e-6, 1e9, " ns"), (1e-3, 1e6, " µs"), (1.0, 1e3, " ms"))
+_TIMES = ((1e-6, 1e9, " ns"), (1e-3, 1e6, " µs"), (1.0, 1e3, " ms"))
 _SCALES = {
     "1": _Scale(100.0, " %", floor=1),
     "count": _Scale(1.0, ""),
