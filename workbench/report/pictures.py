@@ -1,0 +1,99 @@
+"""The pictures of one run: which figures it gets, under which names, with which words below them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.report import plots, style
+from workbench.report.setting import Setting
+from workbench.report.tables import main_metrics
+from workbench.results.result import Result
+from workbench.results.store import Run
+from workbench.results.wording import MetricName
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished figure: its name as a file (without ending), what it shows, and the PNG."""
+
+    name: str
+    caption: str
+    png: bytes
+
+
+def pictures(run: Run, setting: Setting) -> list[Picture]:
+    """All figures that the run's result allows, the one that answers the question first."""
+    result = run.result
+    drawn = {
+        "answers-over-time": plots.answers_over_time(result, setting.windows),
+        "libraries": plots.libraries(result),
+        "latency": plots.distribution(result, "latency"),
+        "round-trip": plots.distribution(result, "round_trip"),
+    }
+    # The bars of a comparison of libraries already show every metric with its interval.
+    if drawn["libraries"] is None:
+        drawn["metrics"] = plots.intervals(result, shown_metrics(result))
+    return _finished(drawn, provenance(run))
+
+
+def worlds_pictures(run: Run, other: Run) -> list[Picture]:
+    """The figures that set a simulated run beside a measured one."""
+    simulated, measured = (run, other) if run.manifest.world == "virtual" else (other, run)
+    drawn = {
+        "worlds-latency": plots.worlds(simulated.result, measured.result),
+        "worlds-metrics": plots.worlds_intervals(simulated.result, measured.result, shown_metrics(simulated.result)),
+    }
+    return _finished(drawn, f"{provenance(simulated)}\n{provenance(measured)}")
+
+
+def provenance(run: Run) -> str:
+    """One line that says where a figure's numbers come from: world, seed or machine, replications, run."""
+    manifest = run.manifest
+    source = "measured" if manifest.world == "real" else "simulated"
+    if manifest.world == "real":
+        source += f" on {manifest.machine.get('cpu', 'unknown')}, {manifest.machine.get('cores', '?')} cores"
+    each = max((len(point.replications) for point in run.result.points), default=0)
+    replications = "1 replication" if each == 1 else f"{each} replications"
+    return f"{source}, seed {manifest.seed}, {replications} a point · {manifest.scenario}/{manifest.run}"
+
+
+def shown_metrics(result: Result) -> list[str]:
+    """The metrics worth a panel: the main ones, without plain counts of what was offered."""
+    return [name for name in main_metrics(result) if MetricName.parse(name).quantity not in _UNREMARKABLE]
+
+
+def _finished(drawn: Mapping[str, Figure | None], footer: str) -> list[Picture]:
+    return [
+        Picture(name, _CAPTIONS[name], style.png(figure, footer))
+        for name, figure in drawn.items()
+        if figure is not None
+    ]
+
+
+_UNREMARKABLE = {"requests", "answered", "in_flight"}
+_TAIL = (
+    "take longer than a given time. The line is all replications together, the band reaches from the fastest "
+    "replication to the slowest."
+)
+_CAPTIONS = {
+    "answers-over-time": (
+        "Who answered, over time. The white line is the mean over the replications, the dark band around it holds 95 % "
+        "of them; the hatched time is a fault's."
+    ),
+    "libraries": (
+        "Means over the blocks with their 95 % intervals (black). Behind each value, its ratio to ours: the median "
+        "over interleaved blocks and the exact 95 % interval of that median."
+    ),
+    "latency": f"How many answers {_TAIL}",
+    "round-trip": f"How many round trips {_TAIL}",
+    "metrics": "Each metric with its 95 % interval over the replications.",
+    "worlds-latency": (
+        "The distribution of latency, simulated and measured. Where the two agree the lines cover each other."
+    ),
+    "worlds-metrics": "Each metric with its 95 % interval, simulated and measured.",
+}
