@@ -78,6 +78,9 @@ class Host(Protocol):
     def play(self, behaviour: Behaviour) -> None:
         """Start `behaviour` now, and again after each restore."""
 
+    def spawn(self, errand: Coroutine[Any, Any, None]) -> object:
+        """Run a coroutine beside the others of this host, until it ends or the host is killed."""
+
     def kill(self) -> None:
         """Stop everything at once, as when a process is killed: peers see broken connections."""
 

@@ -1,0 +1,70 @@
+# The verbs of the workbench. `make` alone lists them.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SCENARIO ?= scenarios/priority-routing.yaml
+ARGS ?=
+
+# Everything the native module is built from; a change rebuilds it.
+NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow lint bench interop notebooks wheel format clean
+
+help: ## List the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+run: $(VENV)/ready ## Answer the question of a scenario (SCENARIO=…, ARGS=…)
+	$(VENV)/bin/workbench run $(SCENARIO) $(ARGS)
+
+test: $(VENV)/ready ## Check everything: lint, Rust and Python tests, notebooks
+	$(MAKE) lint
+	cargo test --manifest-path engine/Cargo.toml --workspace --quiet
+	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/ready ## The tests that take longer
+	$(PYTHON) -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
+	cargo fmt --manifest-path engine/Cargo.toml --all --check
+	cargo clippy --manifest-path engine/Cargo.toml --workspace --all-targets --quiet -- -D warnings
+	$(VENV)/bin/ruff check workbench tests
+	$(VENV)/bin/ruff format --check workbench tests
+	$(VENV)/bin/mypy
+	$(PYTHON) -m mypy.stubtest workbench._engine --ignore-missing-stub
+	$(VENV)/bin/lint-imports --no-cache
+
+bench: $(VENV)/ready ## Measure the libraries against each other
+	$(VENV)/bin/workbench run scenarios/throughput-latency.yaml $(ARGS)
+
+interop: $(VENV)/ready ## Exchange messages with foreign programs
+	$(PYTHON) -m pytest -m interop $(ARGS)
+
+notebooks: $(VENV)/ready ## Execute the notebooks and keep their outputs
+	$(VENV)/bin/jupytext --sync notebooks/*.py
+	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+wheel: ## Build a wheel into dist/
+	python3 -m pip wheel --no-deps --wheel-dir dist .
+
+format: $(VENV)/ready ## Put everything into its format
+	cargo fmt --manifest-path engine/Cargo.toml --all
+	$(VENV)/bin/ruff check --fix-only workbench tests
+	$(VENV)/bin/ruff format workbench tests
+
+clean: ## Remove what was built, but not the results
+	rm -rf $(VENV) engine/target workbench/_engine*.so dist build
+
+# A bare machine has Python 3.11 or later, make, a C linker and Rust; each is checked for and named when missing.
+$(VENV)/ready: pyproject.toml $(NATIVE)
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "The workbench needs Python 3.11 or later as python3; here it is: $$(python3 --version 2>&1)." >&2; exit 1; }
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python lacks venv (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@command -v cc >/dev/null || \
+	  { echo "A C linker is missing: there is no cc (on Debian: apt-get install gcc libc6-dev)." >&2; exit 1; }
+	@command -v cargo >/dev/null || \
+	  { echo "Rust is missing: there is no cargo. Install it with rustup (https://rustup.rs), then call make again." >&2; exit 1; }
+	test -x $(PYTHON) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

@@ -1,0 +1,161 @@
+"""The real world: the operating system's clock, asyncio, and sockets on this machine's network.
+
+    async def main() -> None:
+        async with RealWorld(seed=1) as world:
+            world.host("server").play(serve)
+            world.host("client").play(ask)
+            await world.sleep(10)
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from workbench._engine import Stream
+from workbench.engine.socket import CLASSES, Socket
+from workbench.engine.world import Behaviour, Kind
+
+
+class RealWorld:
+    """A world in real time. Its time begins at `epoch`, a moment of `time.monotonic`, which may lie ahead.
+
+    The first behaviour that fails ends the world: `run` and leaving the context raise its exception.
+    """
+
+    def __init__(self, *, seed: int = 0, replication: int = 0, epoch: float | None = None) -> None:
+        self.seed = seed
+        self.replication = replication
+        self.epoch = time.monotonic() if epoch is None else epoch
+        self.observations: list[tuple[str, float, str]] = []
+        self._hosts: dict[str, RealHost] = {}
+        self._failure: asyncio.Future[None] | None = None
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch; negative before it."""
+        return time.monotonic() - self.epoch
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Wait."""
+        return asyncio.sleep(max(0.0, seconds))
+
+    def host(self, name: str, site: str = "") -> "RealHost":
+        """Return the host of this name; make it first if there is none."""
+        if name not in self._hosts:
+            self._hosts[name] = RealHost(self, name, site)
+        return self._hosts[name]
+
+    def observe(self, name: str, value: float, unit: str = "1") -> None:
+        """Record one observation."""
+        self.observations.append((name, value, unit))
+
+    async def run(self, until: float) -> None:
+        """Let the world go on until this moment of its time; raise what a behaviour raised."""
+        failure = self._failing()
+        await asyncio.wait([failure], timeout=max(0.0, until - self.now))
+        if failure.done():
+            failure.result()
+
+    def close(self) -> None:
+        """Kill every host."""
+        for host in self._hosts.values():
+            host.kill()
+
+    async def __aenter__(self) -> Self:
+        self._failing()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        # Cancelled tasks end in the loop's next rounds.
+        await asyncio.sleep(0)
+        if self._failure is not None and self._failure.done() and kind is None:
+            self._failure.result()
+
+    def _failing(self) -> "asyncio.Future[None]":
+        if self._failure is None:
+            self._failure = asyncio.get_running_loop().create_future()
+        return self._failure
+
+    def fail(self, error: BaseException) -> None:
+        """End the world: a behaviour has failed."""
+        failure = self._failing()
+        if not failure.done():
+            failure.set_exception(error)
+
+
+class RealHost:
+    """A host of the real world: some tasks of this process, and their sockets."""
+
+    def __init__(self, world: RealWorld, name: str, site: str) -> None:
+        self._world = world
+        self._name = name
+        self._site = site
+        self._behaviours: list[Behaviour] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets: list[Socket] = []
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._name
+
+    @property
+    def site(self) -> str:
+        """Where it stands."""
+        return self._site
+
+    @property
+    def world(self) -> RealWorld:
+        """The world it is in."""
+        return self._world
+
+    def socket(self, kind: Kind, **options: float) -> Socket:
+        """Open a socket; it is aborted when the host is killed."""
+        self._sockets = [socket for socket in self._sockets if not socket.closed]
+        socket = CLASSES[kind](**options)
+        self._sockets.append(socket)
+        return socket
+
+    def stream(self, name: str) -> Stream:
+        """Luck of its own, from the world's seed, the replication and "host/name"."""
+        return Stream(self._world.seed, self._world.replication, f"{self._name}/{name}")
+
+    def play(self, behaviour: Behaviour) -> None:
+        """Start `behaviour` now, and again after each restore."""
+        self._behaviours.append(behaviour)
+        self.spawn(behaviour(self))
+
+    def spawn(self, errand: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run a coroutine beside the others of this host, until it ends or the host is killed."""
+        task = asyncio.get_running_loop().create_task(errand)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def kill(self) -> None:
+        """Stop everything at once, as when a process is killed: peers see broken connections."""
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
+            task.cancel()
+        sockets, self._sockets = self._sockets, []
+        for socket in sockets:
+            socket.abort()
+
+    def restore(self) -> None:
+        """Start again what the host was playing."""
+        for behaviour in self._behaviours:
+            self.spawn(behaviour(self))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if task in self._tasks:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._world.fail(error)
+        elif not task.cancelled():
+            # It was killed; what its sockets' end raised in it is no failure of the behaviour.
+            task.exception()
