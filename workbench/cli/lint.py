@@ -19,7 +19,10 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Print all errors of scenario files at once, each with its line and what was probably meant. Exit code 2 if there are any."""
+    """Print all errors of scenario files at once, each with its line and what was probably meant.
+
+    The exit code is 2 if there are any.
+    """
     from workbench.scenario import lint
 
     errors = 0

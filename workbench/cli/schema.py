@@ -14,7 +14,10 @@ def command(
         Path | None, typer.Option("--out", metavar="FILE", help="Write it to this file instead of printing it.")
     ] = None,
 ) -> None:
-    """Print the JSON Schema (draft-07) of scenario files. Editors complete and check with it; see the first line of a shipped scenario."""
+    """Print the JSON Schema (draft-07) of scenario files.
+
+    Editors complete and check with it: see the first line of a shipped scenario.
+    """
     from workbench.scenario import json_schema
 
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"

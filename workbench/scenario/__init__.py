@@ -8,8 +8,8 @@
 | tell whether a result is as expected | `Expectation.holds` |
 | tell people and editors what keys mean | `explain`, `json_schema` |
 
-The models are in `schema`; the small languages inside values in `units`, `distribution`, `load_shape` and `expect`; what is checked between
-keys in `check`; compact kinds in `kinds`.
+The models are in `schema`; the small languages inside values in `units`, `distribution`, `load_shape` and `expect`;
+what is checked between keys in `check`; compact kinds in `kinds`.
 """
 
 from workbench.scenario.distribution import Distribution, parse_distribution

@@ -1,12 +1,12 @@
-"""What no single key can tell: names that must exist, sites that must be connected, faults in order, sizes that can be run.
+"""What no single key can tell: names that exist, sites that are connected, faults in order, sizes that can be run.
 
-`check` looks at one scenario without a sweep (a point); `check_whole` at what concerns a scenario as a whole. Both yield findings with the
-path of the guilty value; the loader knows where that path stands in the file.
+`check` looks at one scenario without a sweep (a point); `check_whole` at what concerns a scenario as a whole. Both
+yield findings with the path of the guilty value; the loader knows where that path stands in the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -16,6 +16,7 @@ from workbench.scenario.schema import BEHAVIOUR, Fault, Scenario, Service, Workl
 from workbench.scenario.units import DURATION, SIZE, nearest, shown, write
 
 MOST_MESSAGES = 1e9
+MOST_SITES = 1000
 MOST_HOSTS = 100_000
 MOST_CONNECTIONS = 2_000_000
 MOST_QUEUED_BYTES = 16 << 30
@@ -43,6 +44,10 @@ class Finding:
 
 def check(scenario: Scenario, gone: Iterable[Path] = ()) -> Iterator[Finding]:
     """Everything wrong with one point. ``gone`` are paths that were taken out because they were wrong by themselves."""
+    if len(scenario.sites) > MOST_SITES:
+        count = len(scenario.sites)
+        yield Finding(("sites",), f"the scenario has {count:,} sites; at most {MOST_SITES:,} are allowed", key=True)
+        return
     known = _Known(scenario, frozenset(gone))
     yield from _services(scenario, known)
     yield from _links(scenario, known)
@@ -59,7 +64,7 @@ def check_whole(scenario: Scenario, gone: Iterable[Path] = ()) -> Iterator[Findi
     if points > MOST_POINTS:
         yield Finding(("sweep",), f"the sweep has {points:,} points; at most {MOST_POINTS:,} are allowed", key=True)
     for path, values in scenario.sweep.items():
-        for at, value in enumerate(values):
+        for at, value in enumerate(values if points <= MOST_POINTS else ()):
             if any(same_value(value, earlier) for earlier in values[:at]):
                 yield Finding(("sweep", path, at), f"the value {shown(value)} is swept twice")
         if path == "placement" and scenario.run.world == "virtual":
@@ -82,13 +87,17 @@ def check_amount(points: Sequence[Scenario]) -> Iterator[Finding]:
     if messages > MOST_MESSAGES:
         yield Finding(
             ("run", "duration"),
-            f"this run would send about {messages:.2g} messages ({_times(len(points), 'point')}, {_times(replications, 'replication')} of "
-            f"{write(run.duration, DURATION)}); at most {MOST_MESSAGES:.0e} are allowed",
+            f"this run would send about {_short(messages)} messages ({_times(len(points), 'point')}, "
+            f"{_times(replications, 'replication')} "
+            f"of {write(run.duration, DURATION)}); at most {_short(MOST_MESSAGES)} are allowed",
         )
 
 
 def predicted_messages(scenario: Scenario) -> float:
-    """About how many requests one replication sends. A flood in the real world is bounded by its duration and counts as nothing."""
+    """About how many requests one replication sends.
+
+    A flood in the real world is bounded by its duration and counts as nothing.
+    """
     total = 0.0
     for workload in scenario.workloads.values():
         service = scenario.services.get(workload.to)
@@ -100,13 +109,15 @@ class _Known:
     """The names of a scenario, those included whose content had to be taken out."""
 
     def __init__(self, scenario: Scenario, gone: frozenset[Path]) -> None:
-        def names(section: str, present: Iterable[str]) -> list[str]:
-            return [*present, *(str(path[1]) for path in gone if len(path) == 2 and path[0] == section)]
+        def names(section: str, present: Iterable[str]) -> dict[str, None]:
+            lost = (str(path[1]) for path in gone if len(path) == 2 and path[0] == section)
+            return dict.fromkeys([*present, *lost])
 
         self.sites = names("sites", scenario.sites)
         self.services = names("services", scenario.services)
         self.workloads = names("workloads", scenario.workloads)
         self.links_whole = not any(path[0] in ("links", "sites") for path in gone)
+        self.links = {frozenset(link.between) for link in scenario.links}
         self.faults_whole = not any(path[0] == "faults" for path in gone)
 
     def site(
@@ -118,11 +129,13 @@ class _Known:
 
 
 def _unknown(
-    what: str, name: str, known: Sequence[str], path: Path, part: tuple[int, int] | None = None, *, key: bool = False
+    what: str, name: str, known: Collection[str], path: Path, part: tuple[int, int] | None = None, *, key: bool = False
 ) -> Finding:
     meant = nearest(name, list(known))
     hint = f"did you mean '{meant}'?" if meant else ""
-    return Finding(path, f"unknown {what} {shown(name)}", hint, ", ".join(known[:40]) or "none is declared", part, key)
+    return Finding(
+        path, f"unknown {what} {shown(name)}", hint, ", ".join(list(known)[:40]) or "none is declared", part, key
+    )
 
 
 def _services(scenario: Scenario, known: _Known) -> Iterator[Finding]:
@@ -159,6 +172,8 @@ def _links(scenario: Scenario, known: _Known) -> Iterator[Finding]:
         for end, site in enumerate(link.between):
             yield from known.site(site, (*path, end))
         one, other = link.between
+        if one == other or not {one, other} <= set(known.sites):
+            known.links_whole = False  # what it was meant to join is not known
         if one == other:
             yield Finding(
                 (*path, 1),
@@ -173,9 +188,12 @@ def _links(scenario: Scenario, known: _Known) -> Iterator[Finding]:
 def _workloads(scenario: Scenario, known: _Known) -> Iterator[Finding]:
     for name, workload in scenario.workloads.items():
         path: Path = ("workloads", name)
+        seen: set[str] = set()
         for at, site in enumerate(workload.at):
             yield from known.site(site, (*path, "at", at))
-            if site in workload.at[:at]:
+            again = site in seen
+            seen.add(site)
+            if again:
                 yield Finding(
                     (*path, "at", at), f"the site '{site}' is listed twice", "for more clients there, use 'clients'"
                 )
@@ -207,16 +225,23 @@ def _conversation(
         if workload.load.kind != "flood" and service.pattern == "collect":
             yield Finding(
                 (*path, "load"),
-                f"'{workload.to}' has pattern collect and answers nothing, so its load is a flood, not {workload.load.kind}",
+                f"'{workload.to}' has pattern collect and answers nothing, so its load is a flood, not "
+                f"{workload.load.kind}",
             )
     if known.links_whole:
         for at, site in enumerate(workload.at):
-            for other in service.at:
-                if site in scenario.sites and other in scenario.sites and scenario.link(site, other) is None:
-                    yield Finding(
-                        (*path, "at", at),
-                        f"clients of '{name}' in '{site}' cannot reach '{workload.to}' in '{other}': there is no link between the two sites",
-                    )
+            beyond = [
+                other
+                for other in service.at
+                if site != other and {site, other} <= scenario.sites.keys() and {site, other} not in known.links
+            ]
+            if beyond:
+                places = "', '".join(beyond[:3]) + ("' and more sites" if len(beyond) > 3 else "'")
+                yield Finding(
+                    (*path, "at", at),
+                    f"clients of '{name}' in '{site}' cannot reach '{workload.to}' in '{places}: "
+                    f"a link from '{site}' is missing",
+                )
     policy = workload.routing or scenario.routing
     if policy == "priority" and len(service.at) > MOST_LEVELS:
         where: Path = (*path, "routing") if workload.routing else ("routing",)
@@ -326,7 +351,10 @@ def _thing(thing: str, action: str) -> str:
 def _run(scenario: Scenario) -> Iterator[Finding]:
     run = scenario.run
     if run.warm_up >= run.duration:
-        message = f"the warm-up ({write(run.warm_up, DURATION)}) leaves nothing of the run ({write(run.duration, DURATION)}) to measure"
+        message = (
+            f"the warm-up ({write(run.warm_up, DURATION)}) leaves nothing of the run "
+            f"({write(run.duration, DURATION)}) to measure"
+        )
         yield Finding(("run", "warm-up"), message)
     if scenario.library != "ours" and run.world == "virtual":
         yield Finding(
@@ -352,11 +380,17 @@ def _sizes(scenario: Scenario) -> Iterator[Finding]:
             continue
         connections = workload.clients * len(workload.at) * sum(service.at.values())
         if connections > MOST_CONNECTIONS:
-            message = f"'{name}' would make {connections:,} connections to '{workload.to}'; at most {MOST_CONNECTIONS:,} are allowed"
+            message = (
+                f"'{name}' would make {connections:,} connections to '{workload.to}'; at most "
+                f"{MOST_CONNECTIONS:,} are allowed"
+            )
             yield Finding(("workloads", name, "clients"), message)
         if service.queue * workload.size > MOST_QUEUED_BYTES:
-            queued = write(service.queue * workload.size / 1e9 // 1 * 1e9, SIZE)
-            message = f"a full queue of '{workload.to}' ({service.queue:,} messages of {write(workload.size, SIZE)}) would take about {queued}"
+            queued = f"{service.queue * workload.size / (1 << 30):,.0f} GiB"
+            message = (
+                f"a full queue of '{workload.to}' ({service.queue:,} messages of "
+                f"{write(workload.size, SIZE)}) would take about {queued}"
+            )
             yield Finding(("workloads", name, "size"), f"{message}; at most 16 GiB are allowed")
 
 
@@ -406,7 +440,7 @@ def _expectations(scenario: Scenario, gone: frozenset[Path]) -> Iterator[Finding
                 yield _unknown(f"value of {axis}", str(value), allowed, path, _within(expectation.text, str(value)))
 
 
-def _workload_of(name: str, workloads: Sequence[str], path: Path) -> Iterator[Finding]:
+def _workload_of(name: str, workloads: Collection[str], path: Path) -> Iterator[Finding]:
     metric = metric_named(name)
     if metric.workload is not None and metric.workload not in workloads:
         yield _unknown("workload", metric.workload, workloads, path, (0, len(metric.workload)))
@@ -437,6 +471,11 @@ def _rate(scenario: Scenario, workload: Workload, service: Service | None, site:
     shortest = min((2 * link.one_way for link in links), default=0.0)
     cycle = shortest + busy + (load.think.mean if load.think else 0.0)
     return load.outstanding * workload.clients / max(cycle, _SHORTEST_CYCLE)
+
+
+def _short(number: float) -> str:
+    """A large number by its size: 1.2e11."""
+    return f"{number:.2g}".replace("e+0", "e").replace("e+", "e")
 
 
 def _times(count: int, what: str) -> str:

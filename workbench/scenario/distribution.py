@@ -18,7 +18,10 @@ GRAMMAR = {
 }
 """Each kind by an example of its text."""
 
-PATTERN = r"^\s*(\d|\.\d|\+|exponential\s+[\d.]|uniform\s+[\d.].*\sto\s+[\d.]|normal\s+[\d.].*\ssd\s+[\d.]|lognormal\s+[\d.].*\scv\s+[\d.]).*$"
+PATTERN = (
+    r"^\s*(\d|\.\d|\+|exponential\s+[\d.]|uniform\s+[\d.].*\sto\s+[\d.]"
+    r"|normal\s+[\d.].*\ssd\s+[\d.]|lognormal\s+[\d.].*\scv\s+[\d.]).*$"
+)
 """A regular expression for editors; `parse_distribution` is the judge."""
 
 
@@ -26,8 +29,9 @@ PATTERN = r"^\s*(\d|\.\d|\+|exponential\s+[\d.]|uniform\s+[\d.].*\sto\s+[\d.]|no
 class Distribution:
     """A distribution of a duration, in seconds.
 
-    ``constant`` a; ``exponential`` of mean a; ``uniform`` from a to b; ``normal`` of mean a and standard deviation b (drawn again below
-    zero, so a small share of the mass moves); ``lognormal`` of mean a and coefficient of variation b.
+    ``constant`` a; ``exponential`` of mean a; ``uniform`` from a to b; ``normal`` of mean a and standard deviation b
+    (drawn again below zero, so a small share of the mass moves); ``lognormal`` of mean a and coefficient of variation
+    b.
     """
 
     kind: DistributionKind

@@ -1,7 +1,7 @@
 """Expectations: assertions in a scenario that decide the exit code.
 
-``"cross_site_share = 50 % ± 1 % when routing = round-robin"``: a metric, a comparison, a value with the metric's unit, perhaps a tolerance
-(in the same unit), and perhaps the points of the sweep it is about.
+``"cross_site_share = 50 % ± 1 % when routing = round-robin"``: a metric, a comparison, a value with the metric's unit,
+perhaps a tolerance (in the same unit), and perhaps the points of the sweep it is about.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
 PHASES = ("before", "during", "after")
 """Suffixes of a metric: relative to the first fault's start and the last restore, by the time a request was sent."""
 
+LONGEST = 400
+"""Characters of an expectation."""
+
 _PHASED = ("requests", "answered", "lost", "repeated", "cross_site_share", "latency")
 """What metrics with a phase begin with."""
 
@@ -86,7 +89,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a scenario expects of one metric: ``metric op value [± tolerance] [when path = value and …]``. Values in SI units."""
+    """What a scenario expects of one metric: ``metric op value [± tolerance] [when path = value and …]``, in SI."""
 
     metric: str
     op: Op
@@ -146,11 +149,14 @@ def parse_expectation(text: str | Expectation) -> Expectation:
         return text
     if not isinstance(text, str):
         raise QuantityError(f"expected an expectation, for example 'lost == 0', not {describe(text)}")
+    if len(text) > LONGEST:
+        raise QuantityError(f"the expectation {shown(text, 30)} is too long")
     claim, _, condition = _split_when(text)
     found = _SHAPE.fullmatch(claim)
     if found is None:
         raise QuantityError(
-            f"{shown(text)} is not an expectation; it goes: metric, comparison, value, for example 'latency.p99 <= 200 ms'",
+            f"{shown(text)} is not an expectation; it goes: metric, comparison, value, for example "
+            "'latency.p99 <= 200 ms'",
             allowed="<, <=, ==, !=, >=, >, and '= value ± tolerance'",
         )
     try:
@@ -171,6 +177,8 @@ def parse_expectation(text: str | Expectation) -> Expectation:
 
 def metric_named(text: str) -> Metric:
     """A metric's full name, taken apart. Raises QuantityError for one that does not exist."""
+    if len(text) > LONGEST:
+        raise QuantityError(f"unknown metric {shown(text, 30)}")
     workload, colon, rest = text.rpartition(":")
     offset = len(workload) + len(colon)
     name, phase = rest, None
@@ -185,7 +193,7 @@ def metric_named(text: str) -> Metric:
         raise QuantityError(
             f"unknown metric {shown(name)}",
             hint=f"did you mean '{meant}'?" if meant else "",
-            allowed=", ".join(METRICS),
+            allowed="what 'workbench explain metrics' lists",
             span=(offset, offset + len(name)),
         )
     if phase is not None and not name.startswith(_PHASED):
@@ -252,7 +260,9 @@ def _conditions(text: str, condition: tuple[str, int]) -> dict[str, Any]:
 def _value(text: str, metric: Metric, offset: int) -> float:
     """A value in the metric's unit; counts and shares may be bare numbers."""
     try:
-        bare: float | None = float(text) if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", text) else None
+        bare: float | None = (
+            float(text) if re.fullmatch(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", text) else None
+        )
     except ValueError:
         bare = None
     kind = metric.kind

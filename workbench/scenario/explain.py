@@ -27,11 +27,15 @@ _WIDTH = 100
 def explain(path: str = "") -> str:
     """What the key at a path means, its form, its default, and the keys inside it: text for a terminal.
 
-    Names and positions in the path may be left out: ``workloads.load`` and ``workloads.users.load`` are the same. The empty path, and the
-    name of a compact kind such as ``throughput``, list all keys. Raises ScenarioError for a path that leads nowhere.
+    Names and positions in the path may be left out: ``workloads.load`` and ``workloads.users.load`` are the same. The
+    empty path, and the name of a compact kind such as ``throughput``, list all keys. Raises ScenarioError for a path
+    that leads nowhere.
     """
     if not path.strip("."):
-        head = "A scenario says which sites there are, what runs where, who asks what, what goes wrong, and what is measured."
+        head = (
+            "A scenario says which sites there are, what runs where, who asks what, what goes wrong, and what "
+            "is measured."
+        )
         return _page(
             "scenario",
             head,
@@ -60,15 +64,15 @@ def explain(path: str = "") -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft-07) that editors use: the normal form, each compact kind, and files that extend another."""
+    """The JSON Schema (draft-07) for editors: the normal form, each compact kind, and files that extend another."""
     definitions: dict[str, Any] = {}
     models: dict[str, type[Model]] = {"Scenario": Scenario, **{f"Kind-{name}": kind for name, kind in KINDS.items()}}
     for title, model in models.items():
-        schema = _draft07(
-            model.model_json_schema(
-                by_alias=True, ref_template="#/definitions/{model}", schema_generator=_DefaultsAsWritten
-            )
+        schema = model.model_json_schema(
+            by_alias=True, ref_template="#/definitions/{model}", schema_generator=_DefaultsAsWritten
         )
+        _describe(model, schema["properties"], schema["$defs"])
+        schema = _draft07(schema)
         definitions.update(schema.pop("definitions", {}))
         if title.startswith("Kind-"):
             schema["properties"]["kind"]["const"] = title.removeprefix("Kind-")
@@ -91,6 +95,18 @@ def json_schema() -> dict[str, Any]:
         **choice,
         "definitions": dict(sorted(definitions.items())),
     }
+
+
+def _describe(model: type[Model], properties: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Adds the descriptions that pydantic leaves out, those of keys whose value is a model."""
+    for name, info in fields(model).items():
+        properties[name].setdefault("description", info.description)
+        here = shape(info.annotation)
+        inner = (shape(here.inner) if here.kind in ("map", "list") else here).model
+        if inner is not None:
+            full = definitions[inner.__name__]
+            full = full if "properties" in full else next(row for row in full["anyOf"] if "properties" in row)
+            _describe(inner, full["properties"], definitions)
 
 
 class _DefaultsAsWritten(GenerateJsonSchema):
@@ -160,11 +176,11 @@ def _find(model: type[Model], steps: list[str], path: str) -> tuple[str, FieldIn
             if inner.kind in ("map", "list"):
                 inner = shape(inner.inner)
             here = inner.model
-        elif free:
-            free = False  # the name of a site, a service, a workload; a position in a list
-            continue
         else:
             meant = nearest(step, list(known))
+            if free and not (meant and step is steps[-1]):
+                free = False  # the name of a site, a service, a workload; a position in a list
+                continue
             hint = f"did you mean '{'.'.join([*steps[:at], meant])}'?" if meant else ""
             where = f" in '{'.'.join(steps[:at])}'" if at else ""
             raise ScenarioError(
@@ -233,7 +249,7 @@ def _forms(name: str, info: FieldInfo) -> list[str]:
 def _form(schema: dict[str, Any]) -> list[str]:
     for kind in QUANTITIES.values():
         if schema.get("pattern") == kind.pattern:
-            units = ", ".join(unit for unit in kind.units if unit not in ("us", "μs"))
+            units = ", ".join(unit for unit in kind.units if unit != "\u03bcs")
             return [f"{kind.name}, a number and a unit: {units}"]
     if "enum" in schema:
         return [f"one of {', '.join(map(str, schema['enum']))}"]

@@ -1,8 +1,9 @@
 """Loading: a YAML file -> a checked Scenario, or everything that is wrong with it.
 
-text -> tree of nodes with places -> ``extends`` merged in -> ``--set`` applied -> a compact kind expanded -> models -> cross-references, at
-every point of the sweep. Whatever a step finds is collected; a part that is wrong by itself is taken out, so that the later steps can still
-look at the rest. Nothing but ScenarioError leaves this module for anything a file may contain.
+text -> tree of nodes with places -> ``extends`` merged in -> ``--set`` applied -> a compact kind expanded -> models ->
+cross-references, at every point of the sweep. Whatever a step finds is collected; a part that is wrong by itself is
+taken out, so that the later steps can still look at the rest. Nothing but ScenarioError leaves this module for
+anything a file may contain.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -27,6 +29,16 @@ from workbench.scenario.units import QuantityError, describe, nearest, shown
 
 LONGEST_CHAIN = 8
 """Files that may extend one another."""
+MOST_PROBLEMS = 100
+"""Problems that are told of one scenario."""
+
+_STAND_INS: dict[Path, Any] = {
+    ("version",): 1,
+    ("name",): "unnamed",
+    ("run",): {"duration": "240 h"},
+    ("run", "duration"): "240 h",
+}
+"""What stands in for small things that are missing or wrong while the rest is looked at."""
 
 _M = TypeVar("_M", bound=Model)
 
@@ -34,9 +46,10 @@ _M = TypeVar("_M", bound=Model)
 def load(
     path: str | os.PathLike[str], *, sets: Sequence[str] = (), base: str | os.PathLike[str] | None = None
 ) -> Scenario:
-    """The scenario in a file, with ``sets`` ("path=value") applied. Behaviours are relative to ``base``, by default the file's folder.
+    """The scenario in a file, with ``sets`` ("path=value") applied.
 
-    Raises ScenarioError, which carries everything that is wrong.
+    Behaviours are relative to ``base``, by default the file's folder. Raises ScenarioError, which carries everything
+    that is wrong.
     """
     scenario, problems = _load(path, sets, base)
     if problems or scenario is None:
@@ -52,7 +65,10 @@ def lint(path: str | os.PathLike[str], *, sets: Sequence[str] = ()) -> list[Prob
 def parse(
     text: str, *, name: str = "<text>", sets: Sequence[str] = (), base: str | os.PathLike[str] | None = None
 ) -> Scenario:
-    """The scenario in a text. Without ``base`` it can extend nothing and its behaviours are not looked for. Raises ScenarioError."""
+    """The scenario in a text.
+
+    Without ``base`` it can extend nothing and its behaviours are not looked for. Raises ScenarioError.
+    """
     loading = _Loading(FilePath(base) if base is not None else None)
     scenario = loading.text(text, name, sets)
     if loading.problems or scenario is None:
@@ -83,15 +99,22 @@ class _Loading:
         self.problems: list[Problem] = []
         self.chain: list[str] = []
         """The files that are being extended, to notice a cycle."""
+        self.silent: set[Path] = set()
+        """Values that were there but unreadable: nobody complains that they are missing."""
+        self.base_unknown = False
+        """A file to extend could not be read: what is missing may be in it."""
 
     def sorted(self) -> list[Problem]:
         """The problems, each once, in the order of the files."""
         files = list(dict.fromkeys(problem.file for problem in self.problems))
-        once = {
-            (problem.file, problem.line, problem.column, problem.message): problem
-            for problem in reversed(self.problems)
-        }
-        return sorted(once.values(), key=lambda problem: (files.index(problem.file), problem.line, problem.column))
+        once: dict[tuple[str, int, int, str], Problem] = {}
+        for problem in self.problems:
+            once.setdefault((problem.file, problem.line, problem.column, problem.message), problem)
+        found = sorted(once.values(), key=lambda problem: (files.index(problem.file), problem.line, problem.column))
+        if len(found) > MOST_PROBLEMS:
+            rest = Problem(found[0].file, 0, 0, f"there are more than {MOST_PROBLEMS} problems; these are the first")
+            found = [*found[:MOST_PROBLEMS], rest]
+        return found
 
     def text(self, text: str, name: str, sets: Sequence[str]) -> Scenario | None:
         if len(text) > MOST_BYTES:
@@ -110,7 +133,9 @@ class _Loading:
                 )
             )
             return None
-        tree = self._extended(tree).whole()
+        tree = self._extended(tree)
+        self.silent.update(tree.broken_paths())
+        tree = tree.whole()
         settings = self._settings(sets)
         model: type[Model] = Scenario
         if "kind" in tree.value:
@@ -147,6 +172,7 @@ class _Loading:
         if real in self.chain:
             names = " -> ".join(FilePath(name).name for name in [*self.chain[self.chain.index(real) :], real])
             self.problems.append(given.place.problem(f"the scenario extends itself: {names}"))
+            self.base_unknown = True
             return tree
         if len(self.chain) > LONGEST_CHAIN:
             self.problems.append(given.place.problem(f"more than {LONGEST_CHAIN} files extend one another"))
@@ -157,9 +183,11 @@ class _Loading:
             self.problems.append(
                 given.place.problem(f"{shown(given.value)} cannot be extended: {error.problems[0].message}")
             )
+            self.base_unknown = True
             return tree
         self.chain.append(real)
         base = self._tree(text, source)
+        self.base_unknown = self.base_unknown or base is None
         if base is None or not isinstance(base.value, dict):
             if base is not None:
                 self.problems.append(
@@ -255,7 +283,7 @@ class _Loading:
         return normal, [setting for setting in settings if setting not in own]
 
     def _scenario(self, tree: Node) -> Scenario | None:
-        """The models of a tree in the normal form, checked in themselves, with each other, and at every point of the sweep."""
+        """The models of a tree in the normal form, checked alone, with each other, at every point of a sweep."""
         scenario, tree, gone = self._shaped(Scenario, tree)
         if scenario is None:
             return None
@@ -298,7 +326,10 @@ class _Loading:
         return scenario
 
     def _shaped(self, model: type[_M], tree: Node) -> tuple[_M | None, Node, frozenset[Path]]:
-        """The model of a tree. What does not fit is reported and taken out: the tree that is left, and the paths that went."""
+        """The model of a tree.
+
+        What does not fit is reported and taken out: the tree that is left, and the paths that went.
+        """
         gone: set[Path] = set()
         first = True
         while True:
@@ -307,17 +338,22 @@ class _Loading:
             except ValidationError as error:
                 errors = error.errors(include_url=False)
             if first:
-                self.problems.extend(_problems(model, tree, errors))
+                excused = {error["loc"] for error in errors} if self.base_unknown else self.silent
+                self.problems.extend(_problems(model, tree, errors[: MOST_PROBLEMS + 1], excused))
             # Only the first look is reported: what a later one misses was taken out by us.
             first = False
-            out = {_guilty(error) for error in errors}
+            lacking = {error["loc"] for error in errors if error["type"] == "missing"}
+            stood_in = lacking & _STAND_INS.keys() if model is Scenario else set()
+            out = {_guilty(error) for error in errors if error["loc"] not in stood_in}
             if () in out:
                 return None, tree, frozenset(gone)
             tree = without(tree, out)
             gone |= out
+            for path in stood_in:
+                tree = put(Scenario, tree, path, graft(_STAND_INS[path], tree.place, tree.place))
 
     def _found(self, findings: Iterable[Finding], tree: Node) -> None:
-        for finding in findings:
+        for finding in islice(findings, MOST_PROBLEMS + 1):
             node, path = tree.at(finding.path)
             place = node.key if finding.key and node.key is not None else node.place
             if path != finding.path:
@@ -331,7 +367,7 @@ class _Loading:
             )
 
 
-def _problems(model: type[Model], tree: Node, errors: Sequence[Any]) -> list[Problem]:
+def _problems(model: type[Model], tree: Node, errors: Sequence[Any], excused: set[Path]) -> list[Problem]:
     """What pydantic found, as problems with a place and in our words."""
     # A key that is missing because it was misspelled needs one sentence, not two.
     meant = set()
@@ -340,13 +376,14 @@ def _problems(model: type[Model], tree: Node, errors: Sequence[Any]) -> list[Pro
             owner = model_at(model, error["loc"][:-1])
             if owner is not None:
                 meant.add((*error["loc"][:-1], nearest(str(error["loc"][-1]), list(fields(owner)))))
+    missing: dict[Path, list[str]] = {}
     problems = []
     for error in errors:
         loc: Path = error["loc"]
-        explain = of_schema(model, loc)
+        explain = _explained(model, loc)
         if error["type"] == "missing":
-            if loc not in meant:
-                problems.append(_missing(model, tree, loc, explain))
+            if loc not in meant and loc not in excused:
+                missing.setdefault(loc[:-1], []).append(str(loc[-1]))
         elif error["type"] == "extra_forbidden":
             problems.append(_unknown_key(model, tree, loc))
         elif loc and loc[-1] == "[key]":
@@ -358,21 +395,23 @@ def _problems(model: type[Model], tree: Node, errors: Sequence[Any]) -> list[Pro
                 )
             )
         else:
-            problems.append(_wrong(model, tree, error, loc, explain))
-    return problems
+            problems.append(_wrong(tree, error, loc, explain))
+    return problems + [_missing(model, tree, parent, names) for parent, names in missing.items()]
 
 
-def _missing(model: type[Model], tree: Node, loc: Path, explain: str) -> Problem:
-    owner = model_at(model, loc[:-1])
-    info = fields(owner).get(str(loc[-1])) if owner is not None else None
+def _missing(model: type[Model], tree: Node, parent: Path, names: list[str]) -> Problem:
+    """One sentence for all the keys that a part needs and does not have."""
+    owner = model_at(model, parent)
+    info = fields(owner).get(names[0]) if owner is not None else None
     example = info.examples[0] if info is not None and info.examples else None
-    hint = f"for example {loc[-1]}: {_flow(example)}" if example is not None else ""
-    parent, _ = tree.at(loc[:-1])
-    if len(loc) == 1:
-        return parent.place.problem(f"the scenario needs a '{loc[-1]}'", hint=hint, explain=explain)
-    place = parent.key or parent.place
-    what = f"'{loc[-2]}'" if isinstance(loc[-2], str) else f"number {loc[-2] + 1} of '{loc[-3]}'"
-    return place.problem(f"{what} needs '{loc[-1]}'", hint=hint, explain=explain)
+    hint = f"for example {names[0]}: {_flow(example)}" if example is not None and len(names) == 1 else ""
+    needs = " and ".join(filter(None, (", ".join(f"'{name}'" for name in names[:-1]), f"'{names[-1]}'")))
+    node, _ = tree.at(parent)
+    what = "the scenario"
+    if parent:
+        what = f"'{parent[-1]}'" if isinstance(parent[-1], str) else f"number {parent[-1] + 1} of '{parent[-2]}'"
+    explain = _explained(model, (*parent, names[0]) if len(names) == 1 else parent)
+    return (node.key or node.place).problem(f"{what} needs {needs}", hint=hint, explain=explain)
 
 
 def _unknown_key(model: type[Model], tree: Node, loc: Path) -> Problem:
@@ -387,11 +426,11 @@ def _unknown_key(model: type[Model], tree: Node, loc: Path) -> Problem:
     hint = f"did you mean '{meant}'?" if meant else ""
     place = node.key or node.place
     return place.problem(
-        f"unknown key {shown(name)}{where}", hint=hint, allowed=", ".join(known), explain=of_schema(model, loc[:-1])
+        f"unknown key {shown(name)}{where}", hint=hint, allowed=", ".join(known), explain=_explained(model, loc[:-1])
     )
 
 
-def _wrong(model: type[Model], tree: Node, error: Any, loc: Path, explain: str) -> Problem:
+def _wrong(tree: Node, error: Any, loc: Path, explain: str) -> Problem:
     node, path = tree.at(loc)
     ctx = error.get("ctx", {})
     place = node.place
@@ -421,6 +460,14 @@ def _guilty(error: Any) -> Path:
     if loc and loc[-1] == "[key]":
         return loc[:-1]
     return loc[:-1] if error["type"] == "missing" else loc
+
+
+def _explained(model: type[Model], loc: Path) -> str:
+    """What ``workbench explain`` is to be asked about a value."""
+    path = of_schema(model, loc)
+    if issubclass(model, kinds.Compact):
+        return f"{model.kind_name}.{path}".rstrip(".")
+    return path
 
 
 def _flow(example: Any) -> str:

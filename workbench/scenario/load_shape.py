@@ -23,9 +23,10 @@ MOST_OUTSTANDING = 100_000
 class Load:
     """In what rhythm each client sends.
 
-    ``poisson`` and ``paced`` are open: requests come at ``rate`` per second and client, whether or not earlier ones were answered; poisson
-    with independent exponential gaps, paced with equal ones. ``closed`` keeps ``outstanding`` requests under way and thinks for ``think``
-    before each new one. ``flood`` sends as fast as the socket takes messages.
+    ``poisson`` and ``paced`` are open: requests come at ``rate`` per second and client, whether or not earlier ones
+    were answered; poisson with independent exponential gaps, paced with equal ones. ``closed`` keeps ``outstanding``
+    requests under way and thinks for ``think`` before each new one. ``flood`` sends as fast as the socket takes
+    messages.
     """
 
     kind: LoadKind

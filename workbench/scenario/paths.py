@@ -10,10 +10,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from workbench.scenario.schema import Model
-from workbench.scenario.tree import Node, graft
+from workbench.scenario.tree import DEEPEST, Node, graft
 from workbench.scenario.units import QuantityError, nearest, shown
 
 Path = tuple[str | int, ...]
+
+LONGEST = 400
+"""Characters of a path."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,11 @@ def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 def find(model: type[Model], tree: Node, text: str) -> Path:
     """The path that ``text`` names in a scenario of this model and content.
 
-    A step must be a key of the schema, or a name or position that the scenario has. Raises QuantityError, its span the wrong step.
+    A step must be a key of the schema, or a name or position that the scenario has. Raises QuantityError, its span the
+    wrong step.
     """
+    if len(text) > LONGEST or text.count(".") >= DEEPEST:
+        raise QuantityError(f"the path {shown(text, 30)} is too long")
     here, node = Shape("model", model), tree
     path: list[str | int] = []
     at = 0
@@ -78,7 +84,7 @@ def find(model: type[Model], tree: Node, text: str) -> Path:
             case "list":
                 length = len(inside) if isinstance(inside, list) else 0
                 if not (step.isascii() and step.isdigit() and len(step) < 7 and int(step) < length):
-                    range_ = f"0 to {length - 1}" if length else "none: the list is empty"
+                    range_ = "none: the list is empty" if not length else "0" if length == 1 else f"0 to {length - 1}"
                     raise QuantityError(f"'{so_far}' has no position {shown(step)}", allowed=range_, span=span)
                 key = int(step)
                 here = shape(here.inner)

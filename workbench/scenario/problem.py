@@ -47,7 +47,10 @@ class Problem:
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be run as it stands. ``problems`` holds everything that is wrong with it, in the order of the file."""
+    """A scenario that cannot be run as it stands.
+
+    ``problems`` holds everything that is wrong with it, in the order of the file.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: list[Problem] = list(problems)

@@ -1,8 +1,9 @@
 """The normal form of a scenario: sites, links, services, workloads, faults, run, sweep, expectations.
 
-Frozen models. In YAML, keys are kebab-case and quantities are text with a unit; in the models they are SI numbers (seconds, bytes, per
-second, bits per second, fractions). Validation takes the YAML form only: build a model from data with `workbench.scenario.parse`, or with
-``Scenario.model_validate``. ``scenario.model_dump(mode="json", by_alias=True)`` gives the YAML form again.
+Frozen models. In YAML, keys are kebab-case and quantities are text with a unit; in the models they are SI numbers
+(seconds, bytes, per second, bits per second, fractions). Validation takes the YAML form only: build a model from data
+with `workbench.scenario.parse`, or with ``Scenario.model_validate``. ``scenario.model_dump(mode="json",
+by_alias=True)`` gives the YAML form again.
 
 The description of each field is what ``workbench explain`` prints and what editors show: it is the reference.
 """
@@ -51,6 +52,8 @@ from workbench.scenario.units import (
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LONGEST_NAME = 40
+MOST_VALUES = 1000
+"""Values of one sweep axis."""
 BEHAVIOUR = re.compile(r"(?P<file>[^:\0]+\.py):(?P<function>[A-Za-z_]\w*)")
 DELAY_WITHIN_A_SITE = 50e-6
 """One-way delay between two hosts of a site, in seconds, where the scenario says nothing."""
@@ -137,7 +140,8 @@ def _name(value: str) -> str:
         fixed = "-".join(re.findall(r"[a-z0-9]+", value.lower()))[:LONGEST_NAME].strip("-")
         raise refusal(
             QuantityError(
-                f"the name {shown(value)} is not lower-case words joined by '-' (a letter first, at most {LONGEST_NAME} characters)",
+                f"the name {shown(value)} is not lower-case words joined by '-' (a letter first, at most "
+                f"{LONGEST_NAME} characters)",
                 hint=f"did you mean '{fixed}'?" if NAME.fullmatch(fixed) else "",
             )
         )
@@ -148,7 +152,8 @@ def _behaviour(value: str) -> str:
     if not BEHAVIOUR.fullmatch(value):
         raise refusal(
             QuantityError(
-                f"{shown(value)} does not name a Python function; it goes 'file.py:function', the file beside the scenario"
+                f"{shown(value)} does not name a Python function; it goes 'file.py:function', the file beside the "
+                "scenario"
             )
         )
     return value
@@ -175,6 +180,8 @@ def _values(value: Any) -> Any:
         raise refusal(QuantityError(f"expected a list of values to try, for example [1, 2, 4], not {describe(value)}"))
     if not value:
         raise refusal(QuantityError("a sweep needs at least one value"))
+    if len(value) > MOST_VALUES:
+        raise refusal(QuantityError(f"the sweep has {len(value):,} values; at most {MOST_VALUES:,} are allowed"))
     return tuple(value)
 
 
@@ -183,6 +190,8 @@ def filled_list(value: Any) -> Any:
     if not isinstance(value, list | tuple) or not value:
         given = "an empty list" if isinstance(value, list | tuple) else describe(value)
         raise refusal(QuantityError(f"expected a list of at least one value, not {given}"))
+    if len(value) > MOST_VALUES:
+        raise refusal(QuantityError(f"the list has {len(value):,} values; at most {MOST_VALUES:,} are allowed"))
     for at, item in enumerate(value):
         if item in value[:at]:
             raise refusal(QuantityError(f"the list has {shown(item)} twice"))
@@ -405,9 +414,10 @@ class Link(LinkShape):
 class Service(Model):
     """What answers requests (pattern reply) or takes messages in (pattern collect)."""
 
-    at: dict[
-        str, Annotated[int, *count("the number of instances", 1, 10_000)]
-    ] = Field(description="Where it runs: site -> number of instances, each on a host of its own.", examples=[{"new-york": 2}])  # fmt: skip
+    at: dict[str, Annotated[int, *count("the number of instances", 1, 10_000)]] = Field(
+        description="Where it runs: site -> number of instances, each on a host of its own.",
+        examples=[{"new-york": 2}],
+    )
     pattern: Pattern = Field(
         default="reply",
         description="reply: answers each request (REQ/REP). collect: takes messages and answers none (PIPELINE).",
@@ -426,7 +436,8 @@ class Service(Model):
     reply: Size = Field(default=64, description="Size of an answer.", examples=["64 B"])
     behaviour: Behaviour | None = Field(
         default=None,
-        description="A Python function that takes the place of the declared service: 'file.py:function', beside the scenario.",
+        description="A Python function that takes the place of the declared service: 'file.py:function', beside "
+        "the scenario.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Free values, handed to the behaviour.")
 
@@ -442,8 +453,9 @@ class Workload(Model):
         default=1, description="Number of clients at each of its sites; each is a host with one socket."
     )
     load: LoadField = Field(
-        description="In what rhythm each client sends. poisson and paced: so many per second, answered or not. closed N: N requests under "
-        "way, with a think time if given. flood: as fast as the socket takes messages; goes with a service of pattern collect."
+        description="In what rhythm each client sends. poisson and paced: so many per second, answered or not. "
+        "closed N: N requests under way, with a think time if given. flood: as fast as the socket takes messages; "
+        "goes with a service of pattern collect."
     )
     size: Size = Field(default=64, description="Size of a request.", examples=["64 B"])
     timeout: PositiveDuration = Field(
@@ -457,12 +469,14 @@ class Workload(Model):
     routing: Routing | None = Field(default=None, description="Overrides the scenario's routing for this workload.")
     alone: Truth = Field(
         default=False,
-        description="Measured by itself: each such workload gets a run of its own, with fresh processes and only the service it sends to, so "
+        description="Measured by itself: each such workload gets a run of its own, with fresh processes and only "
+        "the service it sends to, so "
         "that it does not compete with the others. Workloads without it run together. Real world only.",
     )
     behaviour: Behaviour | None = Field(
         default=None,
-        description="A Python function that takes the place of the declared clients: 'file.py:function', beside the scenario.",
+        description="A Python function that takes the place of the declared clients: 'file.py:function', beside "
+        "the scenario.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Free values, handed to the behaviour.")
 
@@ -541,6 +555,7 @@ class Replications(Model):
 
     @classmethod
     def spelled_out(cls, short: Any) -> dict[str, Any]:
+        """One number, for both worlds."""
         return {"virtual": short, "real": short} if isinstance(short, int) else {}
 
     @model_validator(mode="before")
@@ -579,7 +594,8 @@ class Run(Model):
     )
     world: World = Field(
         default="virtual",
-        description="virtual: simulated, by the engine's own state machines. real: processes and sockets of this machine.",
+        description="virtual: simulated, by the engine's own state machines. real: processes and sockets of this "
+        "machine.",
     )
 
 
@@ -638,7 +654,8 @@ class Scenario(Model):
     extends: Word | None = Field(
         default=None,
         exclude=True,
-        description="Another scenario file, relative to this one, that this one builds on: mappings are merged, all else is replaced.",
+        description="Another scenario file, relative to this one, that this one builds on: mappings are merged, "
+        "all else is replaced.",
     )
     sites: Annotated[dict[Name, Site], Field(min_length=1)] = Field(description="The places: name -> site.")
     links: tuple[Link, ...] = Field(
@@ -648,7 +665,8 @@ class Scenario(Model):
     workloads: Annotated[dict[Name, Workload], Field(min_length=1)] = Field(description="What asks: name -> workload.")
     routing: Routing = Field(
         default="round-robin",
-        description="How clients choose among the instances of a service. round-robin: all in turn. priority: those of the own site while "
+        description="How clients choose among the instances of a service. round-robin: all in turn. priority: "
+        "those of the own site while "
         "one of them is there, then the site with the nearest link, and so on.",
     )
     faults: tuple[Fault, ...] = Field(default=(), description="What goes wrong, and when.")
@@ -658,12 +676,14 @@ class Scenario(Model):
     )
     placement: Placement = Field(
         default="unpinned",
-        description="Where the processes of a real run may execute: unpinned, all on one core, or senders and receivers on two. The virtual "
+        description="Where the processes of a real run may execute: unpinned, all on one core, or senders and "
+        "receivers on two. The virtual "
         "world has no cores and ignores it.",
     )
     sweep: dict[str, Values] = Field(
         default_factory=dict,
-        description="What is varied: the path of a key, as in --set, -> values. Several paths give every combination, at most 1000.",
+        description="What is varied: the path of a key, as in --set, -> values. Several paths give every "
+        "combination, at most 1000.",
         examples=[{"routing": ["round-robin", "priority"], "services.foo.workers": [2, 4]}],
     )
     compare: Compare = Field(default=Compare(), description="What the verdict compares.")

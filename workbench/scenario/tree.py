@@ -1,8 +1,9 @@
 """YAML text -> a tree of nodes that remember where they stand.
 
-The text is read as YAML 1.2 events, never as objects: no tags, anchors, aliases, merge keys, directives or second documents, no duplicate
-keys, nothing deeper or larger than the limits below. What is refused is recorded as a problem and reading goes on where it can, so that one
-look finds as much as possible. There is no recursion: a hostile file costs its own length and no more.
+The text is read as YAML 1.2 events, never as objects: no tags, anchors, aliases, merge keys, directives or second
+documents, no duplicate keys, nothing deeper or larger than the limits below. What is refused is recorded as a problem
+and reading goes on where it can, so that one look finds as much as possible. The reader does not recurse: a
+hostile file costs its own length and no more.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Place:
     column: int = 0
     length: int = 1
     verbatim: bool = False
-    """Whether the stretch is the value's text letter for letter, so that an offset into the value is an offset into the line."""
+    """Whether the stretch is the value's text letter for letter: an offset into the one is an offset into the other."""
 
     def part(self, start: int, end: int) -> Place:
         """The place of a part of the value, where that can be told; else the whole."""
@@ -104,6 +105,14 @@ class Node:
             case list():
                 return replace(self, value=[child.whole() for child in self.value if not child.broken])
         return self
+
+    def broken_paths(self, here: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+        """The ways to all broken parts."""
+        if self.broken:
+            yield here
+        elif isinstance(self.value, dict):
+            for name, child in self.value.items():
+                yield from child.broken_paths((*here, name))
 
     def child(self, step: str | int) -> Node | None:
         """What a mapping has under a name, or a list at a position."""
@@ -155,16 +164,16 @@ def read_file(path: Path, shown_as: str) -> tuple[str, Source]:
         return ScenarioError([Problem(name, 0, 0, message)])
 
     try:
-        if not path.exists():
-            raise refuse("there is no such file")
-        if not path.is_file():
-            raise refuse("this is not a file" + (" but a folder" if path.is_dir() else ""))
-        with path.open("rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
+        # Only a regular file is opened: a pipe or a device might never end.
+        what = "" if path.is_file() else "folder" if path.is_dir() else "other" if path.exists() else "nothing"
+        data = _head(path) if not what else b""
     except OSError as error:
         raise refuse(f"the file cannot be read: {error.strerror or error}") from None
     except ValueError:
         raise refuse("this is not a file name") from None
+    if what:
+        sentences = {"folder": "this is a folder, not a file", "nothing": "there is no such file"}
+        raise refuse(sentences.get(what, "this is not an ordinary file"))
     if len(data) > MOST_BYTES:
         raise refuse("the file is larger than 1 MiB; a scenario is a page of text")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or (b"\0" in data[:4] and data[:4].strip(b"\0")):
@@ -179,8 +188,17 @@ def read_file(path: Path, shown_as: str) -> tuple[str, Source]:
     return text, Source(name, directory=path.parent)
 
 
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(MOST_BYTES + 1)
+
+
 def read_tree(text: str, source: Source, problems: list[Problem]) -> Node | None:
-    """The tree of one YAML document. ``source`` may bring the lines to quote, else they are those of the text. What is wrong is added to ``problems``; None when there is no telling what was meant."""
+    """The tree of one YAML document.
+
+    ``source`` may bring the lines to quote, else they are those of the text. What is wrong is added to ``problems``;
+    None when there is no telling what was meant.
+    """
     text = text.replace("\r\n", "\n")
     source = source if source.lines else replace(source, lines=tuple(text.split("\n")))
     before = len(problems)
@@ -194,7 +212,10 @@ def read_tree(text: str, source: Source, problems: list[Problem]) -> Node | None
 
 
 def scalar(text: str) -> Any:
-    """What a plain (unquoted) scalar means in the core schema of YAML 1.2. Raises ValueError, with a sentence, for no usable number."""
+    """What a plain (unquoted) scalar means in the core schema of YAML 1.2.
+
+    Raises ValueError, with a sentence, for no usable number.
+    """
     if text in _NULL:
         return None
     if text in _TRUTH:
@@ -286,7 +307,8 @@ class _Builder:
             place = self._clamped(mark.line, mark.column) if mark else Place(self.source)
             self.problems.append(place.problem(f"this is not YAML: {_sentence(error)}"))
             return None
-        except Exception as error:  # noqa: BLE001 - on hostile text the parser fails in other ways too; no traceback may reach the user
+        except Exception as error:
+            # On hostile text the parser fails in other ways too, and no traceback may reach the user.
             self.problems.append(Place(self.source).problem(f"this is not YAML: {type(error).__name__} in the parser"))
             return None
         if self.root is None and len(self.problems) == before:
@@ -304,15 +326,16 @@ class _Builder:
         if tag is not None:
             # A non-specific '!' and any real tag alike: nothing in a scenario needs one.
             self._say(event, f"tags ({shown(str(tag), 40)}) are refused in scenarios; write the plain value")
+            broken = True
         parent = self.stack[-1] if self.stack else None
         if parent is not None and isinstance(parent.node.value, dict) and parent.expects_key:
             self._key(event, parent, broken)
             return
         place = self._place(event)
         if isinstance(event, MappingStartEvent):
-            node = Node({}, place)
+            node = Node({}, place, broken=broken)
         elif isinstance(event, SequenceStartEvent):
-            node = Node([], place)
+            node = Node([], place, broken=broken)
         else:
             node = self._scalar(event, place, broken)
         node = self._attach(parent, node)
@@ -402,5 +425,7 @@ class _Builder:
 
 def _sentence(error: MarkedYAMLError) -> str:
     """The parser's complaint, on one line."""
+    if "'\\t'" in (error.problem or ""):
+        return "a tab stands where spaces must indent"
     parts = [part for part in (error.context, error.problem) if part]
     return " ".join(", ".join(parts).split()) or "it cannot be read"

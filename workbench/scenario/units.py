@@ -1,8 +1,9 @@
 """Quantities: a number and its unit, from text and back.
 
-A quantity in a scenario always carries its unit (``"5 ms"``, ``"64 B"``, ``"200/s"``, ``"1 Gbit/s"``, ``"0.1 %"``); a model holds the
-plain SI number (seconds, bytes, per second, bits per second, a fraction). The grammar is closed: one decimal number, optional spaces, one
-unit of the table. Numbers are converted exactly, so ``"0.1 ms"`` is exactly the float ``1e-4`` and writing it out reads back equal.
+A quantity in a scenario always carries its unit (``"5 ms"``, ``"64 B"``, ``"200/s"``, ``"1 Gbit/s"``, ``"0.1 %"``); a
+model holds the plain SI number (seconds, bytes, per second, bits per second, a fraction). The grammar is closed: one
+decimal number, optional spaces, one unit of the table. Numbers are converted exactly, so ``"0.1 ms"`` is exactly the
+float ``1e-4`` and writing it out reads back equal.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LONGEST = 60
 
 
 class QuantityError(ValueError):
-    """Text that is no quantity. ``hint`` says what was probably meant; ``span`` is the guilty part of the text (start, end)."""
+    """Text that is no quantity.
+
+    ``hint`` says what was probably meant; ``span`` is the guilty part of the text (start, end).
+    """
 
     def __init__(self, message: str, *, hint: str = "", allowed: str = "", span: tuple[int, int] | None = None) -> None:
         super().__init__(message)
@@ -36,7 +41,7 @@ class QuantityError(ValueError):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of quantity: its units (name -> factor, the base unit first), an example, and the range it must lie in."""
+    """One kind of quantity: its units (name -> factor, the base unit first), an example, the range it must lie in."""
 
     name: str
     units: dict[str, Fraction]
@@ -60,25 +65,28 @@ class Kind:
         return rf"^\s*[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*({units})\s*$"
 
 
-def _table(**rows: str) -> dict[str, Fraction]:
+def _table(rows: dict[str, str]) -> dict[str, Fraction]:
     return {unit: Fraction(factor) for unit, factor in rows.items()}
 
 
 DURATION = Kind(
     "a duration",
-    _table(s="1", ms="1e-3", us="1e-6", ns="1e-9", min="60", h="3600") | {"µs": Fraction("1e-6"), "μs": Fraction("1e-6")},
+    _table(
+        {"s": "1", "ms": "1e-3", "us": "1e-6", "µs": "1e-6", "\u03bcs": "1e-6", "ns": "1e-9", "min": "60", "h": "3600"}
+    ),
     "5 ms",
     0.0,
     864_000.0,
     {
-        "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "millis": "ms", "usec": "us", "micros": "us",
-        "nanos": "ns", "m": "min", "mins": "min", "minute": "min", "minutes": "min", "hour": "h", "hours": "h", "hr": "h",
+        "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "millis": "ms", "usec": "us",
+        "micros": "us", "nanos": "ns", "m": "min", "mins": "min", "minute": "min", "minutes": "min",
+        "hour": "h", "hours": "h", "hr": "h",
     },
-    frozenset({"us", "μs"}),
+    frozenset({"us", "\u03bcs"}),
 )  # fmt: skip
 SIZE = Kind(
     "a size",
-    _table(B="1", kB="1e3", KiB="1024", MB="1e6", MiB="1048576", GB="1e9", GiB="1073741824"),
+    _table({"B": "1", "kB": "1e3", "KiB": "1024", "MB": "1e6", "MiB": "1048576", "GB": "1e9", "GiB": "1073741824"}),
     "64 B",
     0.0,
     float(1 << 30),
@@ -103,8 +111,9 @@ RATE = Kind(
     0.0,
     1e9,
     {
-        "/sec": "/s", "/second": "/s", "per s": "/s", "per second": "/s", "rps": "/s", "qps": "/s", "Hz": "/s", "hz": "/s", "/m": "/min",
-        "/minute": "/min", "/hour": "/h", "k/s": "/ms", "s": "/s", "ms": "/ms",
+        "/sec": "/s", "/second": "/s", "per s": "/s", "per second": "/s", "rps": "/s", "qps": "/s",
+        "Hz": "/s", "hz": "/s", "/m": "/min", "/minute": "/min", "/hour": "/h", "k/s": "/ms", "s": "/s",
+        "ms": "/ms",
     },
     frozenset({"/ms", "/min", "/h"}),
 )  # fmt: skip
@@ -158,7 +167,7 @@ def read(text: str, kind: Kind, *, positive: bool = False) -> tuple[float, str]:
 
 
 def write(value: float, kind: Kind) -> str:
-    """The shortest text for ``value`` that reads back as the very same float."""
+    """The shortest text for ``value`` (not negative, finite) that reads back as the very same float."""
     if value == 0.0:
         return _with_unit("0", kind, kind.base)
     exact = Fraction(repr(float(value)))
@@ -166,10 +175,9 @@ def write(value: float, kind: Kind) -> str:
     for unit, factor in kind.units.items():
         if unit in kind.only_read:
             continue
-        number = _digits(exact / factor)
-        if float(Fraction(number) * factor) == value:
-            candidates.append((_ugliness(number), _with_unit(number, kind, unit)))
-    return min(candidates, key=lambda row: row[0])[1] if candidates else _with_unit(repr(float(value)), kind, kind.base)
+        numbers = [number for number in _spellings(exact / factor) if float(Fraction(number) * factor) == value]
+        candidates += [(_ugliness(number), _with_unit(number, kind, unit)) for number in numbers]
+    return min(candidates, key=lambda row: row[0])[1]
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
@@ -233,7 +241,7 @@ def _read(text: str, kind: Kind) -> tuple[float, int]:
         raise QuantityError(
             f"unknown unit {shown(word)} for {kind.name}",
             hint=f"did you mean '{meant}'?" if meant else "",
-            allowed=", ".join(name for name in kind.units if name != "μs"),
+            allowed=", ".join(name for name in kind.units if name != "\u03bcs"),
             span=(unit_start, unit_start + len(word)),
         )
     try:
@@ -253,11 +261,13 @@ def _in_range(value: float, text: str, kind: Kind, positive: bool) -> float:
     return value + 0.0  # -0.0 becomes 0.0
 
 
-def _digits(number: Fraction) -> str:
-    """A number as text, without needless zeros."""
-    return (
-        str(number.numerator) if number.denominator == 1 and number < 10**15 else repr(float(number)).removesuffix(".0")
-    )
+def _spellings(number: Fraction) -> list[str]:
+    """Ways to write a number: as a float, which may be off in the last digit, and with as many digits as it takes."""
+    if number.denominator == 1 and number < 10**15:
+        return [str(number.numerator)]
+    with localcontext(prec=40):
+        exact = Decimal(number.numerator) / Decimal(number.denominator)
+    return [repr(float(number)).removesuffix(".0"), f"{exact.normalize()}".replace("E", "e")]
 
 
 def _ugliness(number: str) -> tuple[int, int]:

@@ -36,6 +36,7 @@ class Throughput(Compact):
     )
 
     def expand(self) -> dict[str, Any]:
+        """Two sites, a flood from one to the other, and a sweep over whatever has more than one value."""
         own = self.model_dump(mode="json", by_alias=True)
         swept = {
             "library": own["libraries"],
