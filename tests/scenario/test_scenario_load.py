@@ -104,6 +104,18 @@ def test_fault_events_include_the_ends(good: str) -> None:
     ]
 
 
+def test_what_was_put_right_can_go_wrong_again(good: str) -> None:
+    faults = "{at: 2 s, for: 1 s, kill: london}, {at: 3 s, kill: foo@london}, {at: 4 s, restore: foo@london}"
+    links = "{at: 2 s, for: 1 s, cut: [london, new-york]}, {at: 3 s, break: [london, new-york]}"
+    links += ", {at: 3500 ms, cut: [new-york, london]}"
+    scenario = parse(good, sets=[f"faults=[{faults}, {links}]"])
+    swapped = parse(good, sets=["faults=[{at: 3 s, kill: foo@london}, {at: 2 s, for: 1 s, kill: london}]"])
+    assert [event.action for event in swapped.fault_events()] == ["kill", "restore", "kill"]
+    assert [event.action for event in scenario.fault_events()] == [
+        *("kill", "cut", "restore", "heal", "kill", "break", "cut", "restore"),
+    ]
+
+
 def test_killing_a_site_kills_every_service_in_it(good: str) -> None:
     scenario = parse(good, sets=["faults=[{at: 2 s, kill: london}]"])
     assert scenario.fault_events()[0].instances == (("foo", "london"), ("sink", "london"))

@@ -319,9 +319,9 @@ def _order(scenario: Scenario) -> Iterator[Finding]:
             ]
         else:
             things = [" and ".join(sorted(fault.target))]
-        happenings.append((fault.at, 1, at, fault.action, things))
+        # At the same instant an end comes before a beginning.
+        happenings.append((fault.at, int(fault.action not in ("restore", "heal")), at, fault.action, things))
         if fault.for_ is not None:
-            # At the same instant an end comes before a beginning.
             happenings.append((fault.at + fault.for_, 0, at, "restore" if fault.action == "kill" else "heal", things))
     down: set[str] = set()
     for _, _, at, action, things in sorted(happenings, key=lambda row: row[:3]):

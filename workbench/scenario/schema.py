@@ -719,7 +719,8 @@ class Scenario(Model):
             if fault.for_ is not None:
                 end: Action = "restore" if fault.action == "kill" else "heal"
                 events.append(FaultEvent(fault.at + fault.for_, end, instances, link))
-        return tuple(sorted(events, key=lambda event: event.at))
+        # At the same instant an end comes before a beginning.
+        return tuple(sorted(events, key=lambda event: (event.at, event.action not in ("restore", "heal"))))
 
     def comparison(self) -> Comparison | None:
         """What the verdict compares, defaults filled in; None without a sweep."""

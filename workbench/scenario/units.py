@@ -258,7 +258,7 @@ def _in_range(value: float, text: str, kind: Kind, positive: bool) -> float:
         raise QuantityError(f"{kind.name} must be more than zero here: {shown(text.strip())}")
     if value > kind.high:
         raise QuantityError(f"{shown(text.strip())} is too much: {kind.name} is at most {write(kind.high, kind)}")
-    return value + 0.0  # -0.0 becomes 0.0
+    return value
 
 
 def _spellings(number: Fraction) -> list[str]:
