@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +178,14 @@ def test_a_run_is_found_by_scenario_run_or_both(tmp_path: Path) -> None:
     run = kept(tmp_path)
     for name in ("demo", "demo/latest", f"demo/{run.name}", run.name, str(run.path), str(tmp_path / "demo/latest")):
         assert open_run(name, root=tmp_path).path == run.path
+
+
+def test_a_run_name_that_two_scenarios_share_is_refused(tmp_path: Path) -> None:
+    run = kept(tmp_path)
+    shutil.copytree(run.path, tmp_path / "another" / run.name)
+    with pytest.raises(ResultError, match="several scenarios have a run"):
+        open_run(run.name, root=tmp_path)
+    assert open_run(f"demo/{run.name}", root=tmp_path).path == run.path
 
 
 # What is never overwritten, and what a crash leaves

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -86,7 +87,7 @@ def _verdicts(result: Result) -> str:
         saved = verdict.variance_reduction
         # Below 1.5 the pairing is not worth a sentence.
         note = (
-            f" <small>Pairing the replications saved {saved:,.1f} times as many.</small>"
+            f" <small>Pairing did the work of {saved:,.1f} times as many replications.</small>"
             if saved and saved >= 1.5
             else ""
         )
@@ -179,6 +180,7 @@ def _facts(manifest: Manifest) -> str:
         ("Load average", _sequence(machine.get("load_average"))),
         ("Stolen CPU time", quantity_text(machine.get("steal"), "1")),
         ("Versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
+        *((name, value if isinstance(value, str) else json.dumps(value)) for name, value in manifest.facts.items()),
     ]
     return f"<dl>{''.join(f'<dt>{_text(name)}</dt><dd>{_text(value)}</dd>' for name, value in facts)}</dl>"
 

@@ -6,6 +6,7 @@ Every function returns None when the result does not hold what it would draw. No
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,8 +45,8 @@ def answers_over_time(result: Result, windows: Sequence[Window] = ()) -> Figure 
     workloads = dict.fromkeys(
         row["workload"] for point in result.points for run in point.replications for row in run.timeline
     )
-    cells = [(name, place, shares(result.points[place], name)) for name in workloads for place in places]
-    cells = [cell for cell in cells if cell[2] is not None][:MOST_PANELS]
+    found_shares = ((name, place, shares(result.points[place], name)) for name in workloads for place in places)
+    cells = list(islice((cell for cell in found_shares if cell[2] is not None), MOST_PANELS))
     if not cells:
         return None
     columns = len(places) if 1 < len(places) <= 3 else min(3, len(cells))
@@ -57,8 +58,8 @@ def answers_over_time(result: Result, windows: Sequence[Window] = ()) -> Figure 
             panel = axes[number // columns][number % columns]
             assert found is not None
             _share_panel(panel, found, sites, windows)
-            title = f"{setting_label(result.points[place].set)}: " if result.points[place].set else ""
-            panel.set_title(f"{title}requests of {name}", pad=20 if windows else 8)
+            title = f"{style.short(setting_label(result.points[place].set))}: " if result.points[place].set else ""
+            panel.set_title(f"{title}requests of {style.short(name)}", pad=20 if windows else 8)
             if number % columns == 0:
                 panel.set_ylabel("share of answers (%)")
             if number + columns >= len(cells):
@@ -71,14 +72,18 @@ def answers_over_time(result: Result, windows: Sequence[Window] = ()) -> Figure 
 def distribution(result: Result, histogram: str = "latency") -> Figure | None:
     """How many answers take longer than any given time: one line per point, both axes logarithmic.
 
-    The band holds all replications, the line all of their samples. Results with a placement get a panel for each.
+    The band holds all replications, the line all of their samples. Results with a placement get a panel for each. A
+    panel has no more lines than there are colours; further points are left to the tables.
     """
     points = [point for point in result.points if point.histogram(histogram).count]
     if not points:
         return None
     groups: dict[Any, list[Point]] = {}
     for point in points:
-        groups.setdefault(point.set.get("placement"), []).append(point)
+        group = groups.setdefault(point.set.get("placement"), [])
+        if len(group) < len(style.POINTS):
+            group.append(point)
+    points = [point for group in groups.values() for point in group]
     colour = style.colours(_series(point) for point in points)
     everything = Histogram.merged(point.histogram(histogram) for point in points)
     factor, unit = axis_unit([everything.quantile(0.5)], "s")
@@ -91,7 +96,7 @@ def distribution(result: Result, histogram: str = "latency") -> Figure | None:
             panel.set_yscale("log")
             panel.set_xlabel(f"{_noun(histogram)} ({unit})")
             if placement is not None:
-                panel.set_title(str(placement))
+                panel.set_title(style.short(str(placement)))
             _plain_log(panel.xaxis)
         axes[0][0].set_ylabel("share of answers slower than this")
         _tail_ticks(axes[0], everything.count)
@@ -129,7 +134,7 @@ def libraries(
                 here = {str(p.set["library"]): p for p in points if p.set.get("placement") == placement}
                 _bars(panel, metric, names, here, colour, baseline)
                 where = f", {placement}" if placement is not None else ""
-                panel.set_title(f"{metric_label(metric)}{where}")
+                panel.set_title(style.short(f"{metric_label(metric)}{where}"))
             for panel in row[1:]:
                 panel.tick_params(labelleft=False)
     return figure
@@ -157,7 +162,7 @@ def worlds(simulated: Result, measured: Result, histogram: str = "latency") -> F
                 line[0].set_linewidth(width)  # the wider first: where they agree, both are seen
             panel.set_xscale("log")
             _plain_log(panel.xaxis)
-            panel.set_title(setting_label(one.set), pad=22)
+            panel.set_title(style.short(setting_label(one.set)), pad=22)
             apart = compare.distance(first, second)
             if apart is not None:
                 panel.text(
@@ -214,7 +219,7 @@ def _share_panel(panel: Axes, found: Shares, sites: Mapping[Hashable, str], wind
         panel.text(
             (window.start_s + stop) / 2,
             1.025,
-            window.text,
+            style.short(window.text),
             transform=panel.get_xaxis_transform(),
             ha="center",
             color=style.FAULT,
@@ -233,7 +238,7 @@ def _closed(values: Any) -> Any:
 def _site_legend(figure: Figure, sites: Mapping[Hashable, str], faulty: bool) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(facecolor=colour, label=f"answered in {site}") for site, colour in sites.items()]
+    handles = [Patch(facecolor=colour, label=f"answered in {style.short(str(site))}") for site, colour in sites.items()]
     if len(sites) > 1:
         handles.append(Patch(facecolor=style.INK, alpha=0.45, label="95 % of replications"))
     if faulty:
@@ -253,7 +258,7 @@ def _tail(panel: Axes, point: Point, histogram: str, factor: float, colour: str)
     values, fractions = pooled.cumulative()
     # Before its first value nothing is faster: the line starts at 1 there and steps down at each value.
     slower = np.append(1.0, 1.0 - fractions[:-1])
-    panel.step(values * factor, slower, where="pre", color=colour, label=_series(point))
+    panel.step(values * factor, slower, where="pre", color=colour, label=style.short(_series(point)))
 
 
 def _tail_ticks(row: Sequence[Axes], count: int) -> None:
@@ -346,11 +351,11 @@ def _forest_panel(
     pad = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     panel.set_xlim(low - pad, high + pad)
     panel.set_ylim(len(rows) - 0.4, -0.6)
-    panel.set_yticks(range(len(rows)), rows)
+    panel.set_yticks(range(len(rows)), [style.short(row, 24) for row in rows])
     panel.grid(visible=False, axis="y")
     panel.locator_params(axis="x", nbins=5)
     panel.ticklabel_format(axis="x", useOffset=False) if high != low else panel.set_xticks([low])
-    panel.set_title(metric_label(metric))
+    panel.set_title(style.short(metric_label(metric)))
     panel.set_xlabel(unit or "number")
 
 
@@ -371,7 +376,7 @@ def _bars(
             panel.text(
                 longest * factor * 0.01,
                 place,
-                _why(here.get(name)),
+                style.short(_why(here.get(name))),
                 va="center",
                 color=style.FAINT,
                 fontsize=9.5,
@@ -394,7 +399,7 @@ def _bars(
     # Room on the right for the text of the longest bar.
     panel.set_xlim(0, longest * factor * 1.9 or 1.0)
     panel.set_ylim(len(names) - 0.4, -0.6)
-    panel.set_yticks(range(len(names)), names)
+    panel.set_yticks(range(len(names)), [style.short(name, 24) for name in names])
     panel.grid(visible=False, axis="y")
     panel.locator_params(axis="x", nbins=6)
     panel.set_xlabel(unit)

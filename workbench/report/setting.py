@@ -21,11 +21,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The question of a scenario, the windows of its faults, and the metrics its verdict was to be about."""
+    """The question of a scenario and the windows of its faults."""
 
     question: str = ""
     windows: tuple[Window, ...] = ()
-    metrics: tuple[str, ...] = ()
 
 
 def read(scenario_yaml: str) -> Setting:
@@ -39,7 +38,7 @@ def read(scenario_yaml: str) -> Setting:
         scenario = parse(scenario_yaml)
     except ScenarioError:
         return Setting()
-    return Setting(scenario.question, windows(scenario.fault_events()), tuple(scenario.compare.metrics))
+    return Setting(scenario.question, windows(scenario.fault_events()))
 
 
 def windows(events: Sequence[FaultEvent]) -> tuple[Window, ...]:

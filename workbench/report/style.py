@@ -92,6 +92,11 @@ def colours(names: Iterable[Hashable], palette: tuple[str, ...] = POINTS) -> dic
     return {name: palette[place % len(palette)] for place, name in enumerate(dict.fromkeys(names))}
 
 
+def short(label: str, length: int = 48) -> str:
+    """The label, cut with an ellipsis where it would push the panels off the figure."""
+    return label if len(label) <= length else f"{label[: length - 1].rstrip()}…"
+
+
 def png(figure: Figure, footer: str = "") -> bytes:
     """The figure as a PNG file, 1600 pixels wide, the footer in a strip below it; equal figures give equal bytes."""
     import numpy as np

@@ -376,6 +376,8 @@ def _find(name: str, root: Path) -> Path:
         if (root / name / "latest").is_dir():
             return (root / name / "latest").resolve()
         found = [path for path in root.glob(f"*/{name}") if _is_run(path)] if len(parts) == 1 else []
+        if len(found) > 1:
+            raise ResultError(f"several scenarios have a run {name!r}; name one as {found[0].parent.name}/{name}")
         if found:
             return found[0].resolve()
     if Path(name).is_dir() and name.startswith((".", "/")):
