@@ -1,0 +1,35 @@
+"""Behaviours of custom-behaviour.yaml.
+
+A behaviour is called as ``function(host, peers, **options)``. `host` opens sockets, draws seeded luck and knows its
+world (`host.world.now`, `.sleep`, `.observe`); `peers.listen` is the address a service listens at, `peers.dials` are the
+(address, priority) pairs a workload dials; `options` are those of the scenario file, in SI units.
+"""
+
+
+async def serve(host, peers, *, keys: int, miss: float, hit: float):
+    """Answer requests for random keys: slowly (`miss` seconds) the first time, quickly (`hit`) when remembered."""
+    rep = host.socket("rep")
+    rep.listen(peers.listen)
+    luck = host.stream("keys")
+    remembered: set[int] = set()
+    while True:
+        request = await rep.arecv()
+        if request == b"empty":
+            remembered.clear()
+        else:
+            key = int(luck.uniform() * keys)
+            host.world.observe("hit", key in remembered)
+            await host.world.sleep(hit if key in remembered else miss)
+            remembered.add(key)
+        await rep.asend(request)
+
+
+async def empty(host, peers, *, every: float):
+    """Tell the cache to forget everything, every so many seconds."""
+    req = host.socket("req")
+    for address, priority in peers.dials:
+        req.dial(address, priority=priority)
+    while True:
+        await host.world.sleep(every)
+        await req.asend(b"empty")
+        await req.arecv()

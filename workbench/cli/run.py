@@ -1,0 +1,245 @@
+"""`workbench run`: the main job. A scenario goes in; a result, its figures and a page come out."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workbench.results import Link, Replication, Result, Run, Writer
+    from workbench.results.compare import By
+    from workbench.scenario import Scenario, SweepPoint
+
+QUICK = {"virtual": 3, "real": 1}
+"""Replications of a quick run; blocks of a quick measurement are three, the least with a middle."""
+
+
+def command(
+    scenario: Annotated[Path, typer.Argument(help="The scenario's YAML file.", show_default=False)],
+    world: Annotated[
+        str | None, typer.Option(help="virtual (simulated) or real (processes and sockets of this machine).")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the scenario.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The seed; the same one gives the same virtual run.")] = None,
+    replications: Annotated[int | None, typer.Option(min=1, help="How often each point is run.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at work; all cores if not given.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few replications: a first look.")] = False,
+    out: Annotated[Path, typer.Option(help="The folder that holds results.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one summary object and nothing else.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be run, and stop.")] = False,
+) -> None:
+    """Run a scenario and report what it found.
+
+    The exit code is 0 if everything expected holds, 1 if not, 2 if the input is wrong, 130 after Ctrl-C.
+    """
+    from workbench.scenario import ScenarioError, load, points
+
+    sets = list(set_ or ())
+    if world is not None:
+        sets.append(f"run.world={world}")
+    if seed is not None:
+        sets.append(f"run.seed={seed}")
+    try:
+        loaded = load(scenario, sets=sets)
+        where = loaded.run.world
+        count = replications or (QUICK[where] if quick else loaded.run.replications.in_world(where))
+        if quick and _is_measurement(loaded):
+            count = replications or 3
+        loaded = load(scenario, sets=[*sets, f"run.replications={count}"])
+        swept = points(loaded)
+        if dry_run:
+            _list(loaded, swept, count, where)
+            return
+        result, run = _run(loaded, swept, count, jobs, out, None if as_json else _Progress())
+    except ScenarioError as error:
+        _refuse(str(error))
+    if as_json:
+        print(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False))
+    else:
+        _tell(loaded, result, run)
+    if not all(expected.holds for expected in result.expectations):
+        raise typer.Exit(1)
+
+
+def _run(
+    scenario: "Scenario",
+    points: "list[SweepPoint]",
+    count: int,
+    jobs: int | None,
+    out: Path,
+    progress: "_Progress | None",
+) -> "tuple[Result, Run]":
+    from workbench.model.conclude import conclude
+    from workbench.report import write
+    from workbench.results import ResultError, begin
+
+    started = time.perf_counter()
+    world = scenario.run.world
+    try:
+        with begin(
+            scenario.name, _yaml(scenario), world=world, seed=scenario.run.seed, command=sys.argv, root=out
+        ) as writer:
+            runner = _runner(scenario)
+            tell = progress.tell if progress is not None else _silent
+            try:
+                replications, links, by = runner(scenario, points, count, jobs, writer, tell)
+            finally:
+                if progress is not None:
+                    progress.close()
+            wall = time.perf_counter() - started
+            result = conclude(scenario, points, replications, world=world, by=by, links=links, wall_s=wall)
+            run = writer.finish(result)
+        write(run)
+        return run.result, run
+    except ResultError as error:
+        _refuse(str(error))
+
+
+Runner = "Callable[[Scenario, list[SweepPoint], int, int | None, Writer, Callable[[int, int, str], None]], tuple[list[Replication], list[Link], By]]"
+
+
+def _runner(scenario: "Scenario") -> "Callable[..., tuple[list[Replication], list[Link], By]]":
+    """What runs this scenario: the simulator, the stage of real processes, or the measuring bench."""
+    if scenario.run.world == "virtual":
+        return _simulate
+    return _measure if _is_measurement(scenario) else _play
+
+
+def _simulate(
+    scenario: "Scenario",
+    points: "list[SweepPoint]",
+    count: int,
+    jobs: int | None,
+    writer: "Writer",
+    tell: "Callable[[int, int, str], None]",
+) -> "tuple[list[Replication], list[Link], By]":
+    from workbench.model.links import modelled
+    from workbench.sim.sweep import simulate
+
+    return simulate(scenario, points, count, jobs=jobs, writer=writer, tell=tell), modelled(scenario), "difference"
+
+
+def _play(
+    scenario: "Scenario",
+    points: "list[SweepPoint]",
+    count: int,
+    jobs: int | None,
+    writer: "Writer",
+    tell: "Callable[[int, int, str], None]",
+) -> "tuple[list[Replication], list[Link], By]":
+    del jobs
+    from workbench.bench.stage import play
+    from workbench.model.links import real
+
+    return play(scenario, points, count, writer=writer, tell=tell), real(scenario), "difference"
+
+
+def _measure(
+    scenario: "Scenario",
+    points: "list[SweepPoint]",
+    count: int,
+    jobs: int | None,
+    writer: "Writer",
+    tell: "Callable[[int, int, str], None]",
+) -> "tuple[list[Replication], list[Link], By]":
+    del jobs, writer, points
+    from workbench.bench import conductor
+    from workbench.model.links import real
+
+    measured = conductor.measure(scenario, seed=scenario.run.seed, blocks=count, progress=tell)
+    return list(measured.replications), real(scenario), "ratio"
+
+
+def _is_measurement(scenario: "Scenario") -> bool:
+    """Does it measure the libraries themselves, each workload in a run of its own?"""
+    return scenario.run.world == "real" and any(workload.alone for workload in scenario.workloads.values())
+
+
+def _yaml(scenario: "Scenario") -> str:
+    """The resolved scenario as YAML."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    text = StringIO()
+    yaml.dump(scenario.model_dump(mode="json", by_alias=True, exclude_none=True), text)
+    return text.getvalue()
+
+
+def _list(scenario: "Scenario", points: "list[SweepPoint]", count: int, world: str) -> None:
+    for number, point in enumerate(points):
+        setting = ", ".join(f"{path} = {value}" for path, value in point.set.items()) or "as it stands"
+        print(f"{number:4}  {setting}")
+    runs = len(points) * count
+    print(f"{len(points)} points × {count} replications = {runs} runs of {scenario.run.duration:g} s in the {world} world")
+
+
+def _tell(scenario: "Scenario", result: "Result", run: "Run") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from workbench.report import tables
+
+    console = Console(highlight=False)
+    if scenario.question:
+        console.print(Text(scenario.question.strip(), style="bold"))
+    tables.show(tables.grid(result))
+    for verdict in result.verdicts:
+        console.print(Text(f"• {verdict.text}"))
+    for expected in result.expectations:
+        mark, style = ("holds", "green") if expected.holds else ("FAILS", "bold red")
+        console.print(Text.assemble((f"{mark:5} ", style), expected.text))
+    for link in result.links:
+        if link.state == "not applied":
+            console.print(Text(f"link {link.name}: not applied", style="yellow"))
+    rate = f", {result.events / result.wall_s:,.0f} events/s" if result.events and result.wall_s else ""
+    console.print(Text(f"{result.events:,} events in {result.wall_s:.1f} s{rate}", style="dim"))
+    console.print(Text(f"page: {run.path / 'report.html'}", style="dim"))
+
+
+def _refuse(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    del done, total, what
+
+
+class _Progress:
+    """A bar on a terminal, plain lines otherwise, on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar: Progress | None = None
+        self._last = 0.0
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=None)
+
+    def tell(self, done: int, total: int, what: str) -> None:
+        """So much is done of so much; `what` comes next."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, description=what)
+        elif done == total or time.monotonic() - self._last > 5:
+            self._last = time.monotonic()
+            print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,45 @@
+"""`workbench verify`: run a simulated replication again and compare it bit for bit."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+
+def command(
+    run: Annotated[str, typer.Argument(help="A run: its folder, scenario/run, scenario/latest, or a scenario's name.")],
+    everything: Annotated[bool, typer.Option("--all", help="Every replication, not the first of each point.")] = False,
+    results: Annotated[Path, typer.Option("--results", help="The folder that holds results.")] = Path("results"),
+) -> None:
+    """Replay a run of the virtual world and compare every number with what was kept.
+
+    The exit code is 0 if all are identical, 1 if not, 2 if the run cannot be replayed.
+    """
+    from workbench.results import ResultError, open_run
+    from workbench.scenario import ScenarioError, parse, points
+    from workbench.sim.replication import replicate
+
+    try:
+        opened = open_run(run, root=results)
+        kept = opened.result
+        if kept.world != "virtual":
+            _refuse("only runs of the virtual world can be replayed; the real one never repeats itself")
+        scenario = parse(opened.scenario_yaml, name=f"{opened.path / 'scenario.yaml'}", base=opened.path)
+    except (ResultError, ScenarioError) as error:
+        _refuse(str(error))
+    different = checked = 0
+    for number, point in enumerate(points(scenario)):
+        for replication in kept.points[number].replications[: None if everything else 1]:
+            again = replicate(point.scenario, number, replication.index, scenario.run.seed)
+            checked += 1
+            if again.digest() != replication.digest():
+                different += 1
+                typer.echo(f"point {number}, replication {replication.index}: different")
+    typer.echo(f"{checked - different} of {checked} replications are identical, bit for bit")
+    if different:
+        raise typer.Exit(1)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(f"workbench verify: {sentence}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,57 @@
+"""From replications to a result: estimates, the verdict, and whether the expectations hold."""
+
+from collections.abc import Iterable, Sequence
+
+from workbench.results import ExpectationResult, Link, Point, Replication, Result, Verdict
+from workbench.results.compare import By, verdicts
+from workbench.results.estimate import summarise
+from workbench.scenario import Scenario, SweepPoint
+
+
+def conclude(
+    scenario: Scenario,
+    points: Sequence[SweepPoint],
+    replications: Iterable[Replication],
+    *,
+    world: str,
+    by: By = "difference",
+    links: Sequence[Link] = (),
+    wall_s: float = 0.0,
+) -> Result:
+    """Fold the replications of all points into one result. Its run is named when it is stored."""
+    runs = sorted(replications, key=lambda run: (run.point, run.index))
+    folded = [
+        summarise(point.set, [run for run in runs if run.point == number]) for number, point in enumerate(points)
+    ]
+    return Result(
+        scenario=scenario.name,
+        world=world,
+        run="",
+        points=folded,
+        verdicts=_verdicts(scenario, folded, by),
+        expectations=expectations(scenario, folded, world),
+        events=sum(run.events for run in runs),
+        wall_s=wall_s,
+        links=links,
+    )
+
+
+def expectations(scenario: Scenario, points: Sequence[Point], world: str) -> list[ExpectationResult]:
+    """Hold every expectation against every point that it is about; one that is about no point does not hold."""
+    results = []
+    for expected in scenario.expect:
+        about = [point for point in points if expected.applies(point.set, world)]
+        if not about and "world" in expected.when:
+            continue
+        values = [point.metrics[expected.metric].value if expected.metric in point.metrics else None for point in about]
+        failed = [value for value in values if not expected.holds(value)]
+        holds = bool(about) and not failed
+        results.append(ExpectationResult(str(expected), holds, (failed or values or [None])[0]))
+    return results
+
+
+def _verdicts(scenario: Scenario, points: Sequence[Point], by: By) -> list[Verdict]:
+    comparison = scenario.comparison()
+    if comparison is None:
+        return []
+    return verdicts(points, axis=comparison.path, baseline=comparison.baseline, metrics=comparison.metrics, by=by)

@@ -1,0 +1,217 @@
+"""From meters to metrics: what one run of one point has measured, under the names that scenarios use."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.results import Histogram, TimelineRow
+from workbench.scenario import Scenario
+
+PHASES = ("before", "during", "after")
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
+BINS = 120
+"""Bins of the timeline of a run."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a meter needs to know of time, in seconds of the world."""
+
+    start: float
+    """The end of the warm-up."""
+    end: float
+    fault: float | None
+    """When the first fault begins."""
+    restore: float | None
+    """When the last restore or heal ends the faults."""
+    bin: float
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> "Window":
+        """The window of a scenario's runs. A fault that is never repaired lasts to the end."""
+        events = scenario.fault_events()
+        starts = [event.at for event in events if event.action in ("kill", "cut", "break")]
+        ends = [event.at for event in events if event.action in ("restore", "heal", "break")]
+        repaired = bool(ends) and not _open_faults(scenario)
+        return cls(
+            start=scenario.run.warm_up,
+            end=scenario.run.duration,
+            fault=min(starts, default=None),
+            restore=max(ends) if repaired else None,
+            bin=scenario.run.duration / BINS,
+        )
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was counted of one workload in one phase, by the time the requests were sent."""
+
+    sent: int = 0
+    answered: int = 0
+    lost: int = 0
+    cross: int = 0
+    repeated: int = 0
+    latencies: Histogram = Histogram.of([])
+    latency_sum: float = 0.0
+    latency_max: float = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are neither answered nor lost."""
+        return self.sent - self.answered - self.lost
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.sent + other.sent,
+            self.answered + other.answered,
+            self.lost + other.lost,
+            self.cross + other.cross,
+            self.repeated + other.repeated,
+            self.latencies.merge(other.latencies),
+            self.latency_sum + other.latency_sum,
+            max(self.latency_max, other.latency_max),
+        )
+
+    @classmethod
+    def read(cls, phase: Mapping[str, Any]) -> "Tally":
+        """A tally from a native meter's snapshot of one phase."""
+        pairs = np.asarray(phase["latencies"], dtype=np.int64).reshape(-1, 2)
+        return cls(
+            sent=phase["sent"],
+            answered=phase["answered"],
+            lost=phase["lost"],
+            cross=phase["cross"],
+            repeated=phase["repeated"],
+            latencies=Histogram(pairs[:, 0], pairs[:, 1]),
+            latency_sum=phase["latency_sum_ns"] / 1e9,
+            latency_max=phase["latency_max_ns"] / 1e9,
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a meter showed of one workload at the end of a run."""
+
+    workload: str
+    tallies: Mapping[str, Tally]
+    """By phase; a run without faults has only "before"."""
+    failover: float | None
+    failback: float | None
+    timeline: tuple[TimelineRow, ...]
+
+    @classmethod
+    def read(cls, workload: str, snapshot: Mapping[str, Any]) -> "Reading":
+        """A reading from a native meter's snapshot."""
+        width, sites = snapshot["bin_ns"] / 1e9, snapshot["sites"]
+        timeline: list[TimelineRow] = [
+            {
+                "workload": workload,
+                "bin_start_s": place * width,
+                "sent": row["sent"],
+                "answered": {site: count for site, count in zip(sites, row["answered"], strict=True) if count},
+                "lost": row["lost"],
+                "latency_sum_s": row["latency_sum_ns"] / 1e9,
+            }
+            for place, row in enumerate(snapshot["bins"])
+        ]
+        return cls(
+            workload,
+            {phase: Tally.read(snapshot["phases"][phase]) for phase in PHASES},
+            None if snapshot["failover_ns"] is None else snapshot["failover_ns"] / 1e9,
+            None if snapshot["failback_ns"] is None else snapshot["failback_ns"] / 1e9,
+            tuple(timeline),
+        )
+
+    @classmethod
+    def merged(cls, readings: "Iterable[Reading]") -> "Reading":
+        """Several meters of one workload as one."""
+        readings = list(readings)
+        rows: dict[float, TimelineRow] = {}
+        for row in (row for reading in readings for row in reading.timeline):
+            known = rows.setdefault(row["bin_start_s"], {**row, "sent": 0, "answered": {}, "lost": 0, "latency_sum_s": 0.0})
+            known["sent"] += row["sent"]
+            known["lost"] += row["lost"]
+            known["latency_sum_s"] += row["latency_sum_s"]
+            for site, count in row["answered"].items():
+                known["answered"][site] = known["answered"].get(site, 0) + count
+        return cls(
+            readings[0].workload,
+            {phase: sum((one.tallies[phase] for one in readings), Tally()) for phase in PHASES},
+            min((one.failover for one in readings if one.failover is not None), default=None),
+            min((one.failback for one in readings if one.failback is not None), default=None),
+            tuple(rows[start] for start in sorted(rows)),
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of one run, and the distributions and counts behind them."""
+
+    metrics: dict[str, float]
+    histograms: dict[str, Histogram]
+    timeline: tuple[TimelineRow, ...]
+    counts: dict[str, int]
+
+
+def measure(window: Window, readings: Iterable[Reading]) -> Measured:
+    """Name what was measured. Raises RuntimeError if a request was counted twice or got lost uncounted."""
+    readings = list(readings)
+    metrics: dict[str, float] = {}
+    histograms: dict[str, Histogram] = {}
+    counts: dict[str, int] = {}
+    everybody = Reading.merged(readings)
+    for prefix, reading in [("", everybody)] + [(f"{one.workload}:", one) for one in readings]:
+        whole = sum(reading.tallies.values(), Tally())
+        if whole.in_flight < 0 or whole.answered != whole.latencies.count:
+            raise RuntimeError(
+                f"the books of {reading.workload} do not balance: {whole.sent} sent, {whole.answered} answered, "
+                f"{whole.lost} lost, {whole.latencies.count} latencies"
+            )
+        _name(metrics, prefix, "", whole)
+        steady = reading.tallies["before"]
+        _put(metrics, f"{prefix}cross_site_share", steady.cross, steady.answered)
+        metrics[f"{prefix}in_flight"] = whole.in_flight
+        if window.fault is not None:
+            for phase in PHASES:
+                _name(metrics, prefix, f".{phase}", reading.tallies[phase])
+        if reading.failover is not None:
+            metrics[f"{prefix}failover_time"] = reading.failover
+        if reading.failback is not None:
+            metrics[f"{prefix}failback_time"] = reading.failback
+        histograms[f"{prefix}latency"] = whole.latencies
+        for what in ("sent", "answered", "lost", "in_flight", "repeated"):
+            counts[f"{prefix}{what}"] = getattr(whole, what)
+    timeline = tuple(row for reading in readings for row in reading.timeline)
+    return Measured(metrics, histograms, timeline, counts)
+
+
+def _name(metrics: dict[str, float], prefix: str, suffix: str, tally: Tally) -> None:
+    for what in ("answered", "lost", "repeated"):
+        metrics[f"{prefix}{what}{suffix}"] = getattr(tally, what)
+    metrics[f"{prefix}requests{suffix}"] = tally.sent
+    if suffix:
+        _put(metrics, f"{prefix}cross_site_share{suffix}", tally.cross, tally.answered)
+    if tally.answered:
+        metrics[f"{prefix}latency.mean{suffix}"] = tally.latency_sum / tally.answered
+        metrics[f"{prefix}latency.max{suffix}"] = tally.latency_max
+        for name, q in QUANTILES.items():
+            metrics[f"{prefix}latency.{name}{suffix}"] = tally.latencies.quantile(q)
+
+
+def _put(metrics: dict[str, float], name: str, part: int, whole: int) -> None:
+    if whole:
+        metrics[name] = part / whole
+
+
+def _open_faults(scenario: Scenario) -> bool:
+    """Is something still broken at the end?"""
+    broken: set[object] = set()
+    for event in scenario.fault_events():
+        targets = set(event.instances) if event.link is None else {frozenset(event.link)}
+        if event.action in ("kill", "cut"):
+            broken |= targets
+        elif event.action in ("restore", "heal"):
+            broken -= targets
+    return bool(broken)
