@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -7,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from workbench.report import plots, style
+from workbench.report import pictures, plots, style
 from workbench.report.setting import Window
 from workbench.report.share import shares
-from workbench.results import Estimate, Histogram, Point, Replication, Result, TimelineRow, compare
+from workbench.results import Estimate, Histogram, Point, Replication, Result, TimelineRow, compare, estimate
 
 WINDOW = Window(20, 40, "foo at new-york down")
 
@@ -130,6 +131,28 @@ def test_libraries_show_the_ratio_to_ours_and_say_why_one_is_missing(libraries: 
     verdict = compare.compare(libraries.points[0], libraries.points[1], "throughput", by="ratio")
     assert verdict.ratio is not None
     assert f"× {verdict.ratio.value:.3f} [{verdict.ratio.low:.3f}, {verdict.ratio.high:.3f}]" in labels[1]
+
+
+def test_a_quantity_that_only_workloads_have_is_drawn_for_them(libraries: Result) -> None:
+    def renamed(point: Point) -> Point:
+        runs = [
+            dataclasses.replace(
+                run,
+                metrics={f"{_WORKLOAD[name]}:{name}": value for name, value in run.metrics.items()},
+                histograms={f"ping:{name}": value for name, value in run.histograms.items()},
+            )
+            for run in point.replications
+        ]
+        return estimate.summarise(point.set, runs)
+
+    result = dataclasses.replace(libraries, points=[renamed(point) for point in libraries.points], verdicts=[])
+    figure = drawn(plots.libraries(result))
+    assert titles(figure)[::2] == ["flood: throughput, one-core", "ping: round trip p50, one-core"]
+    assert pictures._histogram(result, "round_trip") == "ping:round_trip"
+    assert drawn(plots.distribution(result, "ping:round_trip")).axes[0].get_xlabel() == "ping: round trip (µs)"
+
+
+_WORKLOAD = {"throughput": "flood", "round_trip.p50": "ping"}
 
 
 def test_simulated_and_measured_keep_their_colours(virtual: Result, real: Result) -> None:

@@ -32,8 +32,8 @@ def pictures(run: Run, setting: Setting) -> list[Picture]:
     drawn = {
         "answers-over-time": plots.answers_over_time(result, setting.windows),
         "libraries": plots.libraries(result),
-        "latency": plots.distribution(result, "latency"),
-        "round-trip": plots.distribution(result, "round_trip"),
+        "latency": plots.distribution(result, _histogram(result, "latency")),
+        "round-trip": plots.distribution(result, _histogram(result, "round_trip")),
     }
     # The bars of a comparison of libraries already show every metric with its interval.
     if drawn["libraries"] is None:
@@ -65,6 +65,13 @@ def provenance(run: Run) -> str:
 def shown_metrics(result: Result) -> list[str]:
     """The metrics worth a panel: the main ones, without plain counts of what was offered."""
     return [name for name in main_metrics(result) if MetricName.parse(name).quantity not in _UNREMARKABLE]
+
+
+def _histogram(result: Result, quantity: str) -> str:
+    """The name of all workloads' histogram of a quantity, or of the first workload's that has one of its own."""
+    there = dict.fromkeys(name for point in result.points for run in point.replications for name in run.histograms)
+    own = (name for name in there if name.endswith(f":{quantity}"))
+    return quantity if quantity in there else next(own, quantity)
 
 
 def _finished(drawn: Mapping[str, Figure | None], footer: str) -> list[Picture]:

@@ -18,6 +18,7 @@ from workbench.results import compare
 from workbench.results.histogram import Histogram
 from workbench.results.result import Estimate, Point, Result
 from workbench.results.wording import (
+    MetricName,
     axis_unit,
     estimate_text,
     full_text,
@@ -114,16 +115,17 @@ def intervals(result: Result, metrics: Sequence[str]) -> Figure | None:
 
 
 def libraries(
-    result: Result, metrics: Sequence[str] = ("throughput", "round_trip.p50"), baseline: str = "ours"
+    result: Result, quantities: Sequence[str] = ("throughput", "round_trip.p50"), baseline: str = "ours"
 ) -> Figure | None:
     """Throughput and round trips as bars with intervals, per library and placement, and each one's ratio to ours.
 
-    The ratio is the median over interleaved blocks with its exact interval; a library without numbers says why.
+    The ratio is the median over interleaved blocks with its exact interval; a library without numbers says why. A
+    quantity that a verdict is about is drawn for the workloads the verdicts name, else for all workloads together.
     """
     points = [point for point in result.points if "library" in point.set]
     names = list(dict.fromkeys(str(point.set["library"]) for point in points))
     placements = list(dict.fromkeys(point.set.get("placement") for point in points))
-    drawn = [name for name in metrics if any(name in point.metrics for point in points)]
+    drawn = [name for quantity in quantities for name in _metrics_of(result, quantity)]
     if len(names) < 2 or not drawn:
         return None
     colour = style.colours(names)
@@ -421,6 +423,16 @@ def _ratio_text(baseline: Point | None, other: Point, metric: str) -> str:
 def _why(point: Point | None) -> str:
     notes = [note for run in point.replications for note in run.notes] if point is not None else []
     return notes[0] if notes else "not measured"
+
+
+def _metrics_of(result: Result, quantity: str) -> list[str]:
+    """The metrics that tell a quantity: those verdicts are about, or the plain one, or each workload's."""
+    there = list(dict.fromkeys(name for point in result.points for name in point.metrics))
+    telling = [
+        name for name in there if MetricName.parse(name) == MetricName(quantity, MetricName.parse(name).workload)
+    ]
+    judged = {verdict.metric for verdict in result.verdicts}
+    return [name for name in telling if name in judged] or [name for name in telling if name == quantity] or telling
 
 
 def _pairs(simulated: Result, measured: Result) -> list[tuple[Point, Point]]:
