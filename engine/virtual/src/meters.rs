@@ -1,0 +1,327 @@
+//! Meters: what is counted of a workload.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use sp_proto::Time;
+
+/// What to count, and how to divide it. A request belongs to the phase in which it was *sent*.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterPlan {
+    /// The names of the sites that can answer; elsewhere they are named by their place here.
+    pub sites: Vec<String>,
+    /// The measured window begins here …
+    pub from: Time,
+    /// … and ends before this.
+    pub to: Time,
+    /// When the first fault begins, if there is one.
+    pub fault: Option<Time>,
+    /// When the last restore ends the faults, if it does.
+    pub restore: Option<Time>,
+    /// The width of a bin of the timeline; more than zero.
+    pub bin: Duration,
+}
+
+/// Which part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not in the measured window.
+    Unmeasured,
+    /// Until the first fault.
+    Before,
+    /// Until the last restore.
+    During,
+    /// From then on.
+    After,
+}
+
+/// Counts what became of the requests of a workload. Every request that is [`sent`](Meter::sent) is sooner or later
+/// [`answered`](Meter::answered) or [`lost`](Meter::lost), once; until then it is in flight.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    plan: MeterPlan,
+    tallies: [Tally; 4],
+    bins: Vec<Bin>,
+    failover: Option<Duration>,
+    failback: Option<Duration>,
+}
+
+/// What was counted in one phase.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Requests sent.
+    pub sent: u64,
+    /// Of these, answered.
+    pub answered: u64,
+    /// Of these, not answered in time, or not at all.
+    pub lost: u64,
+    /// Of the answered ones, those answered by another site than the asker's.
+    pub cross: u64,
+    /// Requests sent again. Unlike the others, in the phase in which that was noticed.
+    pub repeated: u64,
+    /// The answered ones' latencies, added up, in nanoseconds.
+    pub latency_sum: u128,
+    /// The longest of them, in nanoseconds.
+    pub latency_max: u64,
+    latencies: Histogram<u64>,
+}
+
+/// What happened in a stretch of time, in whatever phase it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bin {
+    /// Requests sent in it.
+    pub sent: u64,
+    /// Answers that came in it, by the site that answered.
+    pub answered: Vec<u64>,
+    /// Answers that came in it from another site than the asker's.
+    pub cross: u64,
+    /// Requests given up in it.
+    pub lost: u64,
+    /// Latencies of the answers that came in it, added up, in nanoseconds.
+    pub latency_sum: u128,
+    /// The longest of them, in nanoseconds.
+    pub latency_max: u64,
+}
+
+impl Meter {
+    /// A meter that has counted nothing.
+    pub fn new(plan: MeterPlan) -> Meter {
+        Meter { tallies: std::array::from_fn(|_| Tally::new()), bins: Vec::new(), failover: None, failback: None, plan }
+    }
+
+    /// A request is sent at `now`.
+    pub fn sent(&mut self, now: Time) {
+        self.tally(now).sent += 1;
+        self.bin(now).sent += 1;
+    }
+
+    /// A request that was sent at `sent_at` from the site `home` is answered by `site`, if that is known.
+    pub fn answered(&mut self, sent_at: Time, now: Time, home: usize, site: Option<usize>) {
+        let latency = u64::try_from((now - sent_at).as_nanos()).unwrap_or(u64::MAX).min(LONGEST_LATENCY);
+        let cross = site.is_some_and(|site| site != home);
+        let tally = self.tally(sent_at);
+        tally.answered += 1;
+        tally.cross += u64::from(cross);
+        tally.latency_sum += u128::from(latency);
+        tally.latency_max = tally.latency_max.max(latency);
+        tally.latencies.record(latency).expect("the histogram grows with what is recorded");
+        let bin = self.bin(now);
+        bin.cross += u64::from(cross);
+        bin.latency_sum += u128::from(latency);
+        bin.latency_max = bin.latency_max.max(latency);
+        if let Some(count) = bin.answered.get_mut(site.unwrap_or(home)) {
+            *count += 1;
+        }
+        self.mark(sent_at, now, cross, site == Some(home));
+    }
+
+    /// A request that was sent at `sent_at` will not be answered any more.
+    pub fn lost(&mut self, sent_at: Time, now: Time) {
+        self.tally(sent_at).lost += 1;
+        self.bin(now).lost += 1;
+    }
+
+    /// So many requests were sent again.
+    pub fn repeated(&mut self, count: u64, now: Time) {
+        self.tally(now).repeated += count;
+    }
+
+    /// What it was told to count.
+    pub fn plan(&self) -> &MeterPlan {
+        &self.plan
+    }
+
+    /// What was counted in a phase.
+    pub fn phase(&self, phase: Phase) -> &Tally {
+        &self.tallies[phase as usize]
+    }
+
+    /// The timeline from the beginning of the world, one bin after the other.
+    pub fn bins(&self) -> &[Bin] {
+        &self.bins
+    }
+
+    /// From the fault to the first answer from another site to a request sent after it.
+    pub fn failover(&self) -> Option<Duration> {
+        self.failover
+    }
+
+    /// From the restore to the first answer at home to a request sent after it.
+    pub fn failback(&self) -> Option<Duration> {
+        self.failback
+    }
+
+    /// How many requests are neither answered nor lost, in all phases.
+    pub fn in_flight(&self) -> u64 {
+        self.tallies.iter().map(Tally::in_flight).sum()
+    }
+
+    /// In which phase a request belongs that was sent at this moment.
+    pub fn phase_at(&self, sent_at: Time) -> Phase {
+        let MeterPlan { from, to, fault, restore, .. } = self.plan;
+        if sent_at < from || sent_at >= to {
+            Phase::Unmeasured
+        } else if fault.is_none_or(|fault| sent_at < fault) {
+            Phase::Before
+        } else if restore.is_none_or(|restore| sent_at < restore) {
+            Phase::During
+        } else {
+            Phase::After
+        }
+    }
+
+    fn tally(&mut self, sent_at: Time) -> &mut Tally {
+        &mut self.tallies[self.phase_at(sent_at) as usize]
+    }
+
+    /// A run of more than [`MOST_BINS`] has all the rest in the last.
+    fn bin(&mut self, now: Time) -> &mut Bin {
+        let width = u64::try_from(self.plan.bin.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let place = usize::try_from(now.as_nanos() / width).unwrap_or(usize::MAX).min(MOST_BINS - 1);
+        if self.bins.len() <= place {
+            self.bins.resize(place + 1, Bin::new(self.plan.sites.len()));
+        }
+        &mut self.bins[place]
+    }
+
+    fn mark(&mut self, sent_at: Time, now: Time, away: bool, home: bool) {
+        if let Some(fault) = self.plan.fault
+            && self.failover.is_none()
+            && away
+            && sent_at >= fault
+        {
+            self.failover = Some(now - fault);
+        }
+        if let Some(restore) = self.plan.restore
+            && self.failback.is_none()
+            && home
+            && sent_at >= restore
+        {
+            self.failback = Some(now - restore);
+        }
+    }
+}
+
+impl Phase {
+    /// All of them, in the order of time.
+    pub const ALL: [Phase; 4] = [Phase::Unmeasured, Phase::Before, Phase::During, Phase::After];
+
+    /// Its name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Unmeasured => "unmeasured",
+            Phase::Before => "before",
+            Phase::During => "during",
+            Phase::After => "after",
+        }
+    }
+}
+
+impl Tally {
+    fn new() -> Tally {
+        let mut latencies = Histogram::new(DIGITS).expect("three digits are allowed");
+        latencies.auto(true);
+        Tally { sent: 0, answered: 0, lost: 0, cross: 0, repeated: 0, latency_sum: 0, latency_max: 0, latencies }
+    }
+
+    /// Sent, and neither answered nor lost.
+    pub fn in_flight(&self) -> u64 {
+        self.sent - self.answered - self.lost
+    }
+
+    /// The latencies as pairs of nanoseconds, exact to three digits, and how many, ascending.
+    pub fn latencies(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.latencies
+            .iter_recorded()
+            .map(|step| (self.latencies.median_equivalent(step.value_iterated_to()), step.count_at_value()))
+    }
+}
+
+impl Bin {
+    fn new(sites: usize) -> Bin {
+        Bin { sent: 0, answered: vec![0; sites], cross: 0, lost: 0, latency_sum: 0, latency_max: 0 }
+    }
+}
+
+const DIGITS: u8 = 3;
+/// Thirty years; more than the histogram can hold is never asked of it.
+const LONGEST_LATENCY: u64 = 1 << 60;
+const MOST_BINS: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_belongs_to_the_phase_it_was_sent_in() {
+        let mut meter = meter();
+        for at in [5, 15, 35, 55, 95] {
+            meter.sent(at_ms(at));
+        }
+        meter.answered(at_ms(5), at_ms(12), 0, Some(0));
+        meter.answered(at_ms(15), at_ms(40), 0, Some(1));
+        meter.lost(at_ms(35), at_ms(60));
+        meter.answered(at_ms(55), at_ms(96), 0, Some(0));
+        let counts = Phase::ALL.map(|phase| {
+            let tally = meter.phase(phase);
+            (tally.sent, tally.answered, tally.lost, tally.cross, tally.in_flight())
+        });
+        assert_eq!(counts, [(2, 1, 0, 0, 1), (1, 1, 0, 1, 0), (1, 0, 1, 0, 0), (1, 1, 0, 0, 0)]);
+        assert_eq!(meter.in_flight(), 1);
+    }
+
+    #[test]
+    fn fail_over_and_fail_back_count_only_what_was_sent_since() {
+        let mut meter = meter();
+        meter.answered(at_ms(19), at_ms(31), 0, Some(1));
+        assert_eq!(meter.failover(), None, "it was sent before the fault");
+        meter.answered(at_ms(21), at_ms(32), 0, Some(1));
+        meter.answered(at_ms(22), at_ms(33), 0, Some(1));
+        assert_eq!(meter.failover(), Some(Duration::from_millis(12)));
+        meter.answered(at_ms(49), at_ms(52), 0, Some(0));
+        meter.answered(at_ms(51), at_ms(54), 0, Some(1));
+        meter.answered(at_ms(53), at_ms(55), 0, Some(0));
+        assert_eq!(meter.failback(), Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn latencies_ascend_and_are_exact_to_three_digits() {
+        let mut meter = meter();
+        for latency in [1_000_000, 76_543_210, 1_000_000, 3] {
+            meter.sent(at_ms(12));
+            meter.answered(at_ms(12), at_ms(12) + Duration::from_nanos(latency), 0, Some(0));
+        }
+        let pairs: Vec<(u64, u64)> = meter.phase(Phase::Before).latencies().collect();
+        assert_eq!(pairs.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1, 2, 1]);
+        for ((value, _), exact) in pairs.iter().zip([3.0, 1e6, 76_543_210.0]) {
+            assert!((*value as f64 / exact - 1.0).abs() < 1e-3, "{value} is not {exact}");
+        }
+        assert_eq!(meter.phase(Phase::Before).latency_max, 76_543_210);
+    }
+
+    #[test]
+    fn the_timeline_tells_when_it_happened() {
+        let mut meter = meter();
+        meter.sent(at_ms(15));
+        meter.answered(at_ms(15), at_ms(25), 0, Some(1));
+        meter.lost(at_ms(3), at_ms(25));
+        let bins = meter.bins();
+        assert_eq!((bins.len(), bins[1].sent, bins[1].cross), (3, 1, 0));
+        assert_eq!((bins[2].answered.clone(), bins[2].cross, bins[2].lost), (vec![0, 1], 1, 1));
+    }
+
+    fn meter() -> Meter {
+        Meter::new(MeterPlan {
+            sites: vec!["new-york".into(), "london".into()],
+            from: at_ms(10),
+            to: at_ms(90),
+            fault: Some(at_ms(20)),
+            restore: Some(at_ms(50)),
+            bin: Duration::from_millis(10),
+        })
+    }
+
+    fn at_ms(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+}

@@ -1,0 +1,217 @@
+//! Roles: what a scenario can declare, played in native code.
+//!
+//! A role uses its sockets as a program would, through `sp-proto` alone: it opens contexts, tries, and waits with tickets.
+//! Every role draws from streams named after it, so that changing one policy leaves the luck of all others as it was.
+
+mod asking;
+pub(crate) mod body;
+pub(crate) mod faults;
+mod pushing;
+pub(crate) mod service;
+pub(crate) mod workload;
+
+use std::collections::BTreeMap;
+
+use sp_proto::{Answer, Ticket};
+
+pub use self::body::{home_of, sequence_for};
+use self::service::{Instance, ServicePlan};
+use self::workload::{Client, Workload, WorkloadPlan};
+use crate::error::WorldError;
+use crate::ids::{HostId, SiteId};
+use crate::meters::Meter;
+use crate::stage::Stage;
+
+/// A workload of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadId(u32);
+
+/// A service of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(u32);
+
+/// One instance of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(u32);
+
+/// All roles of a world. Clients and instances are numbered through, whatever they belong to.
+#[derive(Debug, Default)]
+pub(crate) struct Roles {
+    workloads: Vec<Workload>,
+    clients: Vec<Client>,
+    services: Vec<ServicePlan>,
+    instances: Vec<Instance>,
+    /// Whose messages come from which host.
+    homes: BTreeMap<HostId, u32>,
+    /// What collecting services have just received.
+    receipts: Vec<Receipt>,
+}
+
+/// A message that a collecting service has received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receipt {
+    pub(crate) sequence: u64,
+    pub(crate) site: SiteId,
+}
+
+impl WorkloadId {
+    /// Its number, from 0 in the order of adding.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The one with this number.
+    pub fn from_number(number: u32) -> WorkloadId {
+        WorkloadId(number)
+    }
+}
+
+impl ServiceId {
+    /// Its number, from 0 in the order of adding.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The one with this number.
+    pub fn from_number(number: u32) -> ServiceId {
+        ServiceId(number)
+    }
+}
+
+/// # Cast
+impl Roles {
+    pub(crate) fn add_service(&mut self, stage: &mut Stage, plan: ServicePlan) -> Result<ServiceId, WorldError> {
+        plan.check(stage)?;
+        if self.services.iter().any(|service| service.name == plan.name) {
+            return Err(WorldError::Taken { what: "service", name: plan.name });
+        }
+        let service = self.services.len();
+        for place in 0..plan.instances.len() {
+            let number = self.instances.len() as u32;
+            let mut instance = Instance::new(stage, &plan, service, place, number)?;
+            instance.start(stage, &plan, &mut self.receipts)?;
+            self.instances.push(instance);
+        }
+        self.services.push(plan);
+        Ok(ServiceId(service as u32))
+    }
+
+    pub(crate) fn add_workload(&mut self, stage: &mut Stage, plan: WorkloadPlan) -> Result<WorkloadId, WorldError> {
+        plan.check(stage)?;
+        if self.workloads.iter().any(|workload| workload.plan.name == plan.name) {
+            return Err(WorldError::Taken { what: "workload", name: plan.name });
+        }
+        if let Some(client) = plan.clients.iter().find(|client| self.homes.contains_key(&client.host)) {
+            let name = stage.host(client.host)?.name.clone();
+            return Err(WorldError::Plan(format!("host {name} is the client of two workloads")));
+        }
+        let number = self.workloads.len();
+        let clients = 0..plan.clients.len();
+        let mut workload = Workload::new(plan);
+        for place in clients {
+            let number_of_client = self.clients.len() as u32;
+            let mut client = Client::new(stage, &workload.plan, number, place, number_of_client)?;
+            client.start(stage, &mut workload)?;
+            if self.homes.insert(client.host, number_of_client).is_some() {
+                let name = stage.host(client.host)?.name.clone();
+                return Err(WorldError::Plan(format!("host {name} is a client twice")));
+            }
+            self.clients.push(client);
+        }
+        self.workloads.push(workload);
+        Ok(WorkloadId(number as u32))
+    }
+
+    pub(crate) fn meter(&mut self, stage: &Stage, id: WorkloadId) -> Result<&Meter, WorldError> {
+        let workload =
+            self.workloads.get_mut(id.0 as usize).ok_or(WorldError::Unknown { what: "workload", number: id.0 })?;
+        for client in self.clients.iter_mut().filter(|client| client.workload == id.0 as usize) {
+            client.look(stage, workload);
+        }
+        Ok(&workload.meter)
+    }
+
+    pub(crate) fn served(&self, id: InstanceId) -> Result<u64, WorldError> {
+        let instance = self.instances.get(id.0 as usize);
+        instance.map(|instance| instance.served).ok_or(WorldError::Unknown { what: "instance", number: id.0 })
+    }
+
+    pub(crate) fn instances(&self, id: ServiceId) -> Result<Vec<InstanceId>, WorldError> {
+        self.services.get(id.0 as usize).ok_or(WorldError::Unknown { what: "service", number: id.0 })?;
+        let of = |number: &usize| self.instances[*number].service == id.0 as usize;
+        Ok((0..self.instances.len()).filter(of).map(|number| InstanceId(number as u32)).collect())
+    }
+
+    /// Every request sent is answered, lost, or one that a client still waits for.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        for (number, workload) in self.workloads.iter().enumerate() {
+            let clients = self.clients.iter().filter(|client| client.workload == number);
+            let waiting: u64 = clients.map(|client| client.waiting()).sum();
+            if workload.meter.in_flight() != waiting {
+                return Err(format!(
+                    "workload {}: {} requests are in flight by the meter, and {waiting} by the clients",
+                    workload.plan.name,
+                    workload.meter.in_flight()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// # Cues
+impl Roles {
+    pub(crate) fn handle_ask(&mut self, stage: &mut Stage, client: u32, life: u32) {
+        let client = &mut self.clients[client as usize];
+        client.handle_ask(stage, &mut self.workloads[client.workload], life);
+    }
+
+    pub(crate) fn handle_client_answer(&mut self, stage: &mut Stage, client: u32, ticket: Ticket, answer: Answer) {
+        let client = &mut self.clients[client as usize];
+        client.handle_answer(stage, &mut self.workloads[client.workload], ticket, answer);
+    }
+
+    pub(crate) fn handle_served(&mut self, stage: &mut Stage, instance: u32, worker: u32, life: u32) {
+        let instance = &mut self.instances[instance as usize];
+        instance.handle_served(stage, &self.services[instance.service], worker, life, &mut self.receipts);
+        self.hand_in_receipts(stage);
+    }
+
+    pub(crate) fn handle_instance_answer(&mut self, stage: &mut Stage, instance: u32, ticket: Ticket, answer: Answer) {
+        let instance = &mut self.instances[instance as usize];
+        instance.handle_answer(stage, &self.services[instance.service], ticket, answer, &mut self.receipts);
+        self.hand_in_receipts(stage);
+    }
+
+    /// The host is about to lose its sockets.
+    pub(crate) fn handle_kill(&mut self, stage: &mut Stage, host: HostId) {
+        for client in self.clients.iter_mut().filter(|client| client.host == host) {
+            client.stop(stage, &mut self.workloads[client.workload]);
+        }
+        for instance in self.instances.iter_mut().filter(|instance| instance.host == host) {
+            instance.stop();
+        }
+    }
+
+    /// The host can have sockets again. Services begin first, so that the host's own clients find them.
+    pub(crate) fn handle_restore(&mut self, stage: &mut Stage, host: HostId) -> Result<(), WorldError> {
+        for instance in self.instances.iter_mut().filter(|instance| instance.host == host) {
+            instance.start(stage, &self.services[instance.service], &mut self.receipts)?;
+        }
+        for client in self.clients.iter_mut().filter(|client| client.host == host) {
+            client.start(stage, &mut self.workloads[client.workload])?;
+        }
+        Ok(())
+    }
+
+    /// A collecting service answers nobody; that its messages have arrived, the meters learn here.
+    fn hand_in_receipts(&mut self, stage: &mut Stage) {
+        for Receipt { sequence, site } in self.receipts.drain(..) {
+            let (host, count) = home_of(sequence);
+            if let Some(number) = self.homes.get(&host) {
+                let client = &mut self.clients[*number as usize];
+                client.handle_receipt(stage, &mut self.workloads[client.workload], count, site);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Asking: requests on a REQ socket, a context for each that is outstanding.
+
+use std::collections::BTreeMap;
+
+use sp_proto::{Answer, ContextId, Ticket, Time};
+
+use super::body::{replier_of, request};
+use super::workload::Act;
+use crate::story::Scene;
+
+/// The requests of one client.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    outstanding: BTreeMap<Ticket, Asked>,
+    /// Contexts that have been used and are free.
+    idle: Vec<ContextId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    context: ContextId,
+    sequence: u64,
+    at: Time,
+}
+
+impl Asking {
+    /// Sends a request. One for which there is no context left is lost at once.
+    pub(super) fn ask(&mut self, act: &mut Act<'_>) {
+        let now = act.now();
+        let sequence = act.next_sequence();
+        let deadline = now + act.plan.timeout;
+        act.meter.sent(now);
+        act.stage.tell(act.host, Scene::Asked(sequence));
+        let idle = &mut self.idle;
+        let body = request(sequence, act.plan.size);
+        let waiting = act.stage.touch(act.socket).and_then(|machine| {
+            let context = idle.pop().or_else(|| machine.open_context(now).ok())?;
+            machine.try_send(now, context, body).ok()?;
+            Some((machine.submit_recv(now, context, Some(deadline)), context))
+        });
+        match waiting {
+            Some((ticket, context)) => {
+                self.outstanding.insert(ticket, Asked { context, sequence, at: now });
+            }
+            None => lose(act, sequence, now),
+        }
+    }
+
+    /// Says whether this settled a request: then a closed load may go on.
+    pub(super) fn handle_answer(&mut self, act: &mut Act<'_>, ticket: Ticket, answer: Answer) -> bool {
+        let Some(Asked { context, sequence, at }) = self.outstanding.remove(&ticket) else {
+            return false;
+        };
+        let now = act.now();
+        match answer {
+            Answer::Received(message) => {
+                self.idle.push(context);
+                let site = replier_of(&message.body).and_then(|host| act.stage.host(host).ok()).map(|host| host.site);
+                act.meter.answered(at, now, act.home.index(), site.map(|site| site.index()));
+                act.stage.tell(act.host, Scene::Answered(sequence));
+            }
+            Answer::Failed(_) | Answer::Sent => {
+                if let Some(machine) = act.stage.touch(act.socket) {
+                    machine.close_context(now, context);
+                }
+                lose(act, sequence, at);
+            }
+        }
+        true
+    }
+
+    /// Nobody will be answered any more.
+    pub(super) fn abandon(&mut self, act: &mut Act<'_>) {
+        self.idle.clear();
+        for asked in std::mem::take(&mut self.outstanding).into_values() {
+            lose(act, asked.sequence, asked.at);
+        }
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.outstanding.len() as u64
+    }
+}
+
+fn lose(act: &mut Act<'_>, sequence: u64, sent_at: Time) {
+    let now = act.now();
+    act.meter.lost(sent_at, now);
+    act.stage.tell(act.host, Scene::Lost(sequence));
+}

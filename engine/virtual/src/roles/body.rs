@@ -1,0 +1,70 @@
+//! What roles write into bodies, all numbers big-endian: in a request its sequence number (64 bits), in a reply that
+//! number again and the number of the host that answered (32 bits). Zero bytes fill the rest.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::ids::HostId;
+
+/// The smallest request.
+pub(crate) const REQUEST_LEN: usize = 8;
+/// The smallest reply.
+pub(crate) const REPLY_LEN: usize = 12;
+
+/// The sequence number of a host's request number `count`: the host is in the upper 24 bits, so that whoever receives it
+/// knows whose it is.
+pub fn sequence_for(host: HostId, count: u64) -> u64 {
+    u64::from(host.number()) << COUNT_BITS | count & COUNT_MASK
+}
+
+/// The host that a sequence number comes from, and which of its requests it is.
+pub fn home_of(sequence: u64) -> (HostId, u64) {
+    (HostId::from_number((sequence >> COUNT_BITS) as u32), sequence & COUNT_MASK)
+}
+
+pub(crate) fn request(sequence: u64, size: usize) -> Bytes {
+    let mut body = BytesMut::with_capacity(size.max(REQUEST_LEN));
+    body.put_u64(sequence);
+    filled(body, size)
+}
+
+pub(crate) fn reply(request: &[u8], host: HostId, size: usize) -> Bytes {
+    let mut body = BytesMut::with_capacity(size.max(REPLY_LEN));
+    body.put_u64(sequence_of(request).unwrap_or(0));
+    body.put_u32(host.number());
+    filled(body, size)
+}
+
+pub(crate) fn sequence_of(body: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*body.first_chunk()?))
+}
+
+/// The host that wrote a reply, unless it is of another make.
+pub(crate) fn replier_of(body: &[u8]) -> Option<HostId> {
+    let bytes = body.get(REQUEST_LEN..REPLY_LEN)?;
+    Some(HostId::from_number(u32::from_be_bytes(bytes.try_into().ok()?)))
+}
+
+fn filled(mut body: BytesMut, size: usize) -> Bytes {
+    let missing = size.saturating_sub(body.len());
+    body.put_bytes(0, missing);
+    body.freeze()
+}
+
+const COUNT_BITS: u32 = 40;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_says_what_it_answers_and_who_wrote_it() {
+        let sequence = sequence_for(HostId(3), 77);
+        assert_eq!(home_of(sequence), (HostId(3), 77));
+        let question = request(sequence, 64);
+        assert_eq!((question.len(), sequence_of(&question)), (64, Some(sequence)));
+        let answer = reply(&question, HostId(9), 0);
+        assert_eq!((answer.len(), sequence_of(&answer), replier_of(&answer)), (12, Some(sequence), Some(HostId(9))));
+        assert_eq!(replier_of(b"short"), None);
+    }
+}

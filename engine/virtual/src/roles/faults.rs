@@ -1,0 +1,18 @@
+//! Faults: what is done to a world.
+
+use crate::ids::{HostId, SiteId};
+
+/// One thing done to a host or to the link between two sites (within one, if both are the same).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The host's program dies: see [`World::kill`](crate::World::kill).
+    Kill(HostId),
+    /// It is started again.
+    Restore(HostId),
+    /// The link is silent.
+    Cut(SiteId, SiteId),
+    /// It speaks again.
+    Heal(SiteId, SiteId),
+    /// Every connection over the link is broken.
+    Break(SiteId, SiteId),
+}

@@ -1,0 +1,160 @@
+//! Pushing: messages on a PUSH socket. Nobody answers; that one has arrived, the meter learns from whoever collects it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use sp_proto::{Answer, OpError, Ticket, Time};
+
+use super::body::{request, sequence_for};
+use super::workload::{Act, Workload};
+use crate::ids::{HostId, SiteId};
+use crate::meters::Meter;
+use crate::stage::Stage;
+use crate::story::Scene;
+
+/// The messages of one client. They are numbered in the order in which they are meant to be sent, which is also the order
+/// in which the socket takes them.
+#[derive(Debug, Default)]
+pub(super) struct Pushing {
+    /// Those that have neither arrived nor been given up, and some in between; by number, from `first` on.
+    pending: VecDeque<Pending>,
+    first: u64,
+    open: u64,
+    /// The number of the next message that the socket is to take.
+    next: u64,
+    /// The one that the socket could not take at once.
+    waiting: Option<Ticket>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    at: Time,
+    open: bool,
+}
+
+impl Pushing {
+    /// Means to send one more message, now; it is sent when those before it are. More than [`BACKLOG`] are not kept
+    /// waiting: then it is lost at once.
+    pub(super) fn push(&mut self, act: &mut Act<'_>) {
+        let now = act.now();
+        if *act.asked - self.next >= BACKLOG {
+            act.meter.sent(now);
+            act.meter.lost(now, now);
+            return;
+        }
+        self.mean_to_send(act);
+        while self.next < *act.asked && self.offer(act) {}
+    }
+
+    /// Sends until the socket takes no more.
+    pub(super) fn flood(&mut self, act: &mut Act<'_>) {
+        while self.waiting.is_none() {
+            if self.next == *act.asked {
+                self.mean_to_send(act);
+            }
+            if !self.offer(act) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn handle_answer(&mut self, act: &mut Act<'_>, ticket: Ticket, answer: &Answer) {
+        if self.waiting != Some(ticket) {
+            return;
+        }
+        self.waiting = None;
+        if *answer != Answer::Sent {
+            return;
+        }
+        self.next += 1;
+        match act.plan.load {
+            super::workload::Load::Flood => self.flood(act),
+            _ => while self.next < *act.asked && self.offer(act) {},
+        }
+    }
+
+    pub(super) fn handle_receipt(
+        &mut self,
+        stage: &mut Stage,
+        workload: &mut Workload,
+        host: HostId,
+        home: SiteId,
+        count: u64,
+        site: SiteId,
+    ) {
+        self.expire(stage.now, &mut workload.meter, workload.plan.timeout);
+        let place = count.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        if let Some(pending) = place.and_then(|place| self.pending.get_mut(place))
+            && std::mem::take(&mut pending.open)
+        {
+            self.open -= 1;
+            workload.meter.answered(pending.at, stage.now, home.index(), Some(site.index()));
+            stage.tell(host, Scene::Answered(sequence_for(host, count)));
+        }
+    }
+
+    /// Gives up what has not arrived in time.
+    pub(super) fn expire(&mut self, now: Time, meter: &mut Meter, timeout: Duration) {
+        while let Some(Pending { at, open }) = self.pending.front().copied()
+            && (!open || at + timeout < now)
+        {
+            if open {
+                meter.lost(at, at + timeout);
+                self.open -= 1;
+            }
+            self.pending.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// What the socket has not taken yet is lost; what it has may still arrive.
+    pub(super) fn abandon(&mut self, act: &mut Act<'_>) {
+        let now = act.now();
+        let taken = usize::try_from(self.next.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        for pending in self.pending.iter_mut().skip(taken) {
+            if std::mem::take(&mut pending.open) {
+                act.meter.lost(pending.at, now);
+                self.open -= 1;
+            }
+        }
+        self.next = *act.asked;
+        self.waiting = None;
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.open
+    }
+
+    fn mean_to_send(&mut self, act: &mut Act<'_>) {
+        let now = act.now();
+        let sequence = act.next_sequence();
+        act.meter.sent(now);
+        act.stage.tell(act.host, Scene::Asked(sequence));
+        self.pending.push_back(Pending { at: now, open: true });
+        self.open += 1;
+        self.expire(now, act.meter, act.plan.timeout);
+    }
+
+    /// Offers the socket the next message; false if it must wait.
+    fn offer(&mut self, act: &mut Act<'_>) -> bool {
+        if self.waiting.is_some() {
+            return false;
+        }
+        let now = act.now();
+        let body = request(sequence_for(act.host, self.next), act.plan.size);
+        let Some(machine) = act.stage.touch(act.socket) else { return false };
+        match machine.try_send(now, sp_proto::ContextId::DEFAULT, body) {
+            Ok(()) => {
+                self.next += 1;
+                true
+            }
+            Err((OpError::WouldBlock, body)) => {
+                self.waiting = Some(machine.submit_send(now, sp_proto::ContextId::DEFAULT, body, None));
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+const BACKLOG: u64 = 1_000_000;

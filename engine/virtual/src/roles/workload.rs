@@ -1,0 +1,324 @@
+//! Workloads: who asks, how often, and what comes of it.
+
+use std::time::Duration;
+
+use sp_link::{Distribution, Stream};
+use sp_proto::{Answer, EndpointOptions, Kind, Options, Ticket, Time};
+
+use super::asking::Asking;
+use super::body::sequence_for;
+use super::pushing::Pushing;
+use crate::error::WorldError;
+use crate::host::Owner;
+use crate::ids::{HostId, SiteId, SocketId};
+use crate::meters::{Meter, MeterPlan};
+use crate::stage::{Due, Stage};
+
+/// A workload, as declared.
+#[derive(Clone, Debug)]
+pub struct WorkloadPlan {
+    /// Its name; its luck hangs on it.
+    pub name: String,
+    /// REQ for requests that are answered, PUSH for messages that are collected.
+    pub kind: Kind,
+    /// Who takes part; each client is a host of its own, with one socket.
+    pub clients: Vec<ClientPlan>,
+    /// How each of them asks.
+    pub load: Load,
+    /// Bytes of a request's body; at least the eight of its sequence number are sent.
+    pub size: usize,
+    /// What is not answered after that is lost.
+    pub timeout: Duration,
+    /// The options of each client's socket.
+    pub options: Options,
+    /// What to count.
+    pub meter: MeterPlan,
+}
+
+/// One client, as declared.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    /// Where it lives.
+    pub host: HostId,
+    /// Whom it dials.
+    pub targets: Vec<(String, EndpointOptions)>,
+}
+
+/// How a client asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// At random and without memory, so many per second; answers are not waited for.
+    Poisson {
+        /// Per second.
+        rate: f64,
+    },
+    /// At equal distances, so many per second, from a random moment of the first period on; answers are not waited for.
+    Paced {
+        /// Per second.
+        rate: f64,
+    },
+    /// So many requests outstanding at a time; each answer, or loss, is followed by a thought and the next request.
+    Closed {
+        /// Requests outstanding, 1 or more.
+        outstanding: u32,
+        /// How long a thought takes.
+        think: Distribution,
+    },
+    /// As fast as the socket takes messages; only for PUSH.
+    Flood,
+}
+
+/// A workload at work.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) plan: WorkloadPlan,
+    pub(crate) meter: Meter,
+}
+
+/// A client at work.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) host: HostId,
+    /// The workload it takes part in.
+    pub(crate) workload: usize,
+    /// Its place in the plan.
+    place: usize,
+    /// Its number among all clients of the world.
+    number: u32,
+    home: SiteId,
+    /// How often it was started; cues for an earlier life are void.
+    life: u32,
+    socket: Option<SocketId>,
+    /// Draws when to ask, or how long to think.
+    luck: Stream,
+    asked: u64,
+    repeats_seen: u64,
+    manner: Manner,
+}
+
+#[derive(Debug)]
+enum Manner {
+    Asking(Asking),
+    Pushing(Pushing),
+}
+
+/// What a client's manner works with while it acts.
+pub(super) struct Act<'a> {
+    pub(super) stage: &'a mut Stage,
+    pub(super) meter: &'a mut Meter,
+    pub(super) plan: &'a WorkloadPlan,
+    pub(super) host: HostId,
+    pub(super) home: SiteId,
+    pub(super) socket: SocketId,
+    /// How many sequence numbers have been used.
+    pub(super) asked: &'a mut u64,
+}
+
+impl WorkloadPlan {
+    pub(crate) fn check(&self, stage: &Stage) -> Result<(), WorldError> {
+        self.options.check()?;
+        let problem = match self.load {
+            _ if !matches!(self.kind, Kind::Req | Kind::Push) => Some("asks through a req or a push socket"),
+            Load::Poisson { rate } | Load::Paced { rate } if !(rate > 0.0 && rate <= 1e9) => {
+                Some("has a rate from more than 0 to 1e9 per second")
+            }
+            Load::Closed { .. } if self.kind != Kind::Req => Some("is a closed load, and nobody answers a push socket"),
+            Load::Closed { outstanding, .. } if !(1..self.options.max_contexts).contains(&(outstanding as usize)) => {
+                Some("has 1 to max_contexts - 1 requests outstanding")
+            }
+            Load::Flood if self.kind != Kind::Push => Some("floods through a push socket only"),
+            _ if self.clients.is_empty() => Some("has clients"),
+            _ if self.clients.iter().any(|client| client.targets.is_empty()) => Some("has something to dial"),
+            _ if self.size.saturating_add(4) > self.options.max_message => Some("has requests below max_message"),
+            _ if self.timeout.is_zero() => Some("has a timeout of more than zero"),
+            _ if self.meter.bin.is_zero() => Some("has bins of more than zero"),
+            _ => None,
+        };
+        if let Some(rule) = problem {
+            return Err(WorldError::Plan(format!("workload {}: it {rule}", self.name)));
+        }
+        if let Load::Closed { think, .. } = self.load {
+            think.check()?;
+        }
+        self.clients.iter().try_for_each(|client| stage.host(client.host).map(|_| ()))
+    }
+}
+
+impl Workload {
+    pub(crate) fn new(plan: WorkloadPlan) -> Workload {
+        Workload { meter: Meter::new(plan.meter.clone()), plan }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(
+        stage: &Stage,
+        plan: &WorkloadPlan,
+        workload: usize,
+        place: usize,
+        number: u32,
+    ) -> Result<Client, WorldError> {
+        let host = plan.clients[place].host;
+        Ok(Client {
+            host,
+            workload,
+            place,
+            number,
+            home: stage.host(host)?.site,
+            life: 0,
+            socket: None,
+            luck: stage.luck.stream(&format!("workload/{}/{place}/arrivals", plan.name)),
+            asked: 0,
+            repeats_seen: 0,
+            manner: match plan.kind {
+                Kind::Push | Kind::Pull => Manner::Pushing(Pushing::default()),
+                Kind::Req | Kind::Rep => Manner::Asking(Asking::default()),
+            },
+        })
+    }
+
+    /// Opens the socket, dials, and begins to ask.
+    pub(crate) fn start(&mut self, stage: &mut Stage, workload: &mut Workload) -> Result<(), WorldError> {
+        let plan = &workload.plan;
+        let owner = Owner::Client(self.number);
+        let socket = stage.open_socket(self.host, plan.kind, plan.options.clone(), owner)?;
+        for (address, endpoint) in &plan.clients[self.place].targets {
+            stage.dial(socket, address, *endpoint)?;
+        }
+        self.socket = Some(socket);
+        self.life += 1;
+        self.repeats_seen = 0;
+        match workload.plan.load {
+            Load::Poisson { rate } => {
+                let wait = self.luck.exponential(1.0 / rate);
+                self.ask_after(stage, wait);
+            }
+            Load::Paced { rate } => {
+                let wait = self.luck.uniform() / rate;
+                self.ask_after(stage, wait);
+            }
+            Load::Closed { outstanding, .. } => (0..outstanding).for_each(|_| self.ask_after(stage, 0.0)),
+            Load::Flood => self.ask_after(stage, 0.0),
+        }
+        Ok(())
+    }
+
+    /// The host is about to lose its socket; who waited for an answer will not get one.
+    pub(crate) fn stop(&mut self, stage: &mut Stage, workload: &mut Workload) {
+        self.look(stage, workload);
+        self.life += 1;
+        if let Some((manner, mut act)) = self.act(stage, workload) {
+            match manner {
+                Manner::Asking(asking) => asking.abandon(&mut act),
+                Manner::Pushing(pushing) => pushing.abandon(&mut act),
+            }
+        }
+        self.socket = None;
+    }
+
+    /// It is time to ask, if this is still the life in which that was decided.
+    pub(crate) fn handle_ask(&mut self, stage: &mut Stage, workload: &mut Workload, life: u32) {
+        if life != self.life {
+            return;
+        }
+        match workload.plan.load {
+            Load::Poisson { rate } => {
+                let wait = self.luck.exponential(1.0 / rate);
+                self.ask_after(stage, wait);
+            }
+            Load::Paced { rate } => self.ask_after(stage, 1.0 / rate),
+            Load::Closed { .. } | Load::Flood => {}
+        }
+        self.ask(stage, workload);
+    }
+
+    pub(crate) fn handle_answer(&mut self, stage: &mut Stage, workload: &mut Workload, ticket: Ticket, answer: Answer) {
+        let Some((manner, mut act)) = self.act(stage, workload) else { return };
+        let settled = match manner {
+            Manner::Asking(asking) => asking.handle_answer(&mut act, ticket, answer),
+            Manner::Pushing(pushing) => {
+                pushing.handle_answer(&mut act, ticket, &answer);
+                false
+            }
+        };
+        self.look(stage, workload);
+        if let Load::Closed { think, .. } = workload.plan.load
+            && settled
+        {
+            match think.sample_nanos(&mut self.luck) {
+                0 => self.ask(stage, workload),
+                thought => self.ask_at(stage, stage.now + Duration::from_nanos(thought)),
+            }
+        }
+    }
+
+    /// A collecting service has received the message number `count` of this client.
+    pub(crate) fn handle_receipt(&mut self, stage: &mut Stage, workload: &mut Workload, count: u64, site: SiteId) {
+        if let Manner::Pushing(pushing) = &mut self.manner {
+            pushing.handle_receipt(stage, workload, self.host, self.home, count, site);
+        }
+    }
+
+    /// Takes in what is not told but seen: requests sent again, and messages that are overdue.
+    pub(crate) fn look(&mut self, stage: &Stage, workload: &mut Workload) {
+        if let Some(socket) = self.socket
+            && let Ok(live) = stage.socket(socket)
+        {
+            let resends = live.machine.stats().resends;
+            if resends != self.repeats_seen {
+                workload.meter.repeated(resends - self.repeats_seen, stage.now);
+                self.repeats_seen = resends;
+            }
+        }
+        if let Manner::Pushing(pushing) = &mut self.manner {
+            pushing.expire(stage.now, &mut workload.meter, workload.plan.timeout);
+        }
+    }
+
+    /// Requests it still waits for.
+    pub(crate) fn waiting(&self) -> u64 {
+        match &self.manner {
+            Manner::Asking(asking) => asking.waiting(),
+            Manner::Pushing(pushing) => pushing.waiting(),
+        }
+    }
+
+    fn ask(&mut self, stage: &mut Stage, workload: &mut Workload) {
+        let Some((manner, mut act)) = self.act(stage, workload) else { return };
+        match manner {
+            Manner::Asking(asking) => asking.ask(&mut act),
+            Manner::Pushing(pushing) => match act.plan.load {
+                Load::Flood => pushing.flood(&mut act),
+                Load::Poisson { .. } | Load::Paced { .. } | Load::Closed { .. } => pushing.push(&mut act),
+            },
+        }
+    }
+
+    fn ask_after(&self, stage: &mut Stage, seconds: f64) {
+        self.ask_at(stage, stage.now + Duration::from_nanos((seconds * 1e9).round() as u64));
+    }
+
+    fn ask_at(&self, stage: &mut Stage, at: Time) {
+        stage.agenda.enter(at, Due::Ask { client: self.number, life: self.life });
+    }
+
+    fn act<'a>(&'a mut self, stage: &'a mut Stage, workload: &'a mut Workload) -> Option<(&'a mut Manner, Act<'a>)> {
+        let Workload { plan, meter } = workload;
+        let act =
+            Act { stage, meter, plan, host: self.host, home: self.home, socket: self.socket?, asked: &mut self.asked };
+        Some((&mut self.manner, act))
+    }
+}
+
+impl Act<'_> {
+    pub(super) fn now(&self) -> Time {
+        self.stage.now
+    }
+
+    /// The next sequence number, which nobody else in this world uses.
+    pub(super) fn next_sequence(&mut self) -> u64 {
+        let sequence = sequence_for(self.host, *self.asked);
+        *self.asked += 1;
+        sequence
+    }
+}

@@ -1,0 +1,408 @@
+//! The world: the front door.
+
+use sp_link::{LinkOptions, Luck, Stream};
+use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Stats, Time};
+
+use bytes::Bytes;
+
+use crate::error::WorldError;
+use crate::host::Owner;
+use crate::ids::{HostId, OutsideTicket, SiteId, SocketId};
+use crate::meters::Meter;
+use crate::roles::faults::Fault;
+use crate::roles::service::ServicePlan;
+use crate::roles::workload::WorkloadPlan;
+use crate::roles::{InstanceId, Roles, ServiceId, WorkloadId};
+use crate::stage::{Due, Stage};
+use crate::story::Story;
+
+/// A world in virtual time. How it is used stands at the top of this crate.
+#[derive(Debug)]
+pub struct World {
+    stage: Stage,
+    roles: Roles,
+    faults: Vec<Fault>,
+    events: u64,
+}
+
+/// How a world begins.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// All its luck comes from this.
+    pub seed: u64,
+    /// Which replication it is: other luck under the same seed.
+    pub replication: u64,
+    /// Bytes, frames included, that may be sent on a connection in each direction and not be consumed; one message may
+    /// always be. It stands for what the buffers of a transport hold. Default 256 KiB.
+    pub window: usize,
+    /// Keep a story of so many lines; none for no story. Default none.
+    pub story: Option<usize>,
+}
+
+/// What comes of a world for someone outside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A ticket is answered.
+    Answered(OutsideTicket, Answer),
+    /// A watched host was killed.
+    Killed(HostId),
+    /// A watched host was restored.
+    Restored(HostId),
+}
+
+/// Why the world stopped advancing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is as far as it should go, or nothing is left to happen.
+    Arrived,
+    /// There are outcomes to be polled.
+    Outcome,
+    /// It has done as many events as it was allowed.
+    Paused,
+}
+
+/// # Built and asked about
+impl World {
+    /// An empty world at the beginning of its time.
+    pub fn new(options: WorldOptions) -> World {
+        let luck = Luck::new(options.seed, options.replication);
+        World {
+            stage: Stage::new(luck, options.window, options.story.map(Story::new)),
+            roles: Roles::default(),
+            faults: Vec::new(),
+            events: 0,
+        }
+    }
+
+    /// What time it is there.
+    pub fn now(&self) -> Time {
+        self.stage.now
+    }
+
+    /// How many events there have been: things that arrived, came due or were answered by a clock.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The story so far, if one is kept.
+    pub fn story(&self) -> Option<&Story> {
+        self.stage.story.as_ref()
+    }
+
+    /// A stream of the world's luck under a name of its own.
+    pub fn stream(&self, name: &str) -> Stream {
+        self.stage.luck.stream(name)
+    }
+
+    /// Adds a site; `within` is the link between hosts of it.
+    pub fn add_site(&mut self, name: &str, within: LinkOptions) -> Result<SiteId, WorldError> {
+        self.stage.network.add_site(name, within)
+    }
+
+    /// Lays a link between two sites, alike in both directions.
+    pub fn link(&mut self, a: SiteId, b: SiteId, options: LinkOptions) -> Result<(), WorldError> {
+        self.stage.link(a, b, options)
+    }
+
+    /// The sites' names, by number.
+    pub fn sites(&self) -> &[String] {
+        self.stage.network.site_names()
+    }
+
+    /// Adds a host to a site.
+    pub fn add_host(&mut self, name: &str, site: SiteId) -> Result<HostId, WorldError> {
+        self.stage.add_host(name, site)
+    }
+
+    /// Is the host alive?
+    pub fn is_alive(&self, host: HostId) -> Result<bool, WorldError> {
+        Ok(self.stage.host(host)?.alive)
+    }
+
+    /// From now on, outcomes tell of this host's death and return.
+    pub fn watch(&mut self, host: HostId) -> Result<(), WorldError> {
+        self.stage.watch(host)
+    }
+}
+
+/// # Sockets
+impl World {
+    /// Opens a socket on a host that is alive.
+    pub fn open_socket(&mut self, host: HostId, kind: Kind, options: Options) -> Result<SocketId, WorldError> {
+        self.stage.open_socket(host, kind, options, Owner::Outside)
+    }
+
+    /// Listens under a name; any text will do.
+    pub fn listen(&mut self, socket: SocketId, address: &str, endpoint: EndpointOptions) -> Result<(), WorldError> {
+        self.stage.listen(socket, address, endpoint)
+    }
+
+    /// Keeps a connection to a name up. It begins at the next [`advance`](World::advance), so whoever listens by then
+    /// at the same moment is heard.
+    pub fn dial(&mut self, socket: SocketId, address: &str, endpoint: EndpointOptions) -> Result<(), WorldError> {
+        self.stage.dial(socket, address, endpoint)
+    }
+
+    /// Opens another conversation.
+    pub fn open_context(&mut self, socket: SocketId) -> Result<ContextId, WorldError> {
+        self.command(socket, |machine, now| machine.open_context(now))?.map_err(WorldError::from)
+    }
+
+    /// Ends a conversation; whoever waits in it is answered.
+    pub fn close_context(&mut self, socket: SocketId, context: ContextId) -> Result<(), WorldError> {
+        self.command(socket, |machine, now| machine.close_context(now, context))
+    }
+
+    /// Sends, now or later. The answer comes as an [`Outcome`], perhaps at once.
+    pub fn submit_send(
+        &mut self,
+        socket: SocketId,
+        context: ContextId,
+        body: Bytes,
+        deadline: Option<Time>,
+    ) -> Result<OutsideTicket, WorldError> {
+        let ticket = self.command(socket, |machine, now| machine.submit_send(now, context, body, deadline))?;
+        Ok(OutsideTicket { socket, ticket })
+    }
+
+    /// Receives, now or later. The answer comes as an [`Outcome`], perhaps at once.
+    pub fn submit_recv(
+        &mut self,
+        socket: SocketId,
+        context: ContextId,
+        deadline: Option<Time>,
+    ) -> Result<OutsideTicket, WorldError> {
+        let ticket = self.command(socket, |machine, now| machine.submit_recv(now, context, deadline))?;
+        Ok(OutsideTicket { socket, ticket })
+    }
+
+    /// Takes an operation back; false if it has been answered, and then the answer stands.
+    pub fn cancel(&mut self, ticket: OutsideTicket) -> bool {
+        self.command(ticket.socket, |machine, _| machine.cancel(ticket.ticket)).unwrap_or(false)
+    }
+
+    /// A socket's counters.
+    pub fn stats(&self, socket: SocketId) -> Result<Stats, WorldError> {
+        Ok(*self.stage.socket(socket)?.machine.stats())
+    }
+
+    /// How many pipes a socket has.
+    pub fn pipe_count(&self, socket: SocketId) -> Result<usize, WorldError> {
+        Ok(self.stage.socket(socket)?.machine.pipe_count())
+    }
+
+    /// Closes a socket in order: what it has accepted to send still travels. Who waits is answered.
+    pub fn close_socket(&mut self, socket: SocketId) -> Result<(), WorldError> {
+        self.stage.close_socket(socket)?;
+        self.quiesce();
+        Ok(())
+    }
+
+    fn command<R>(
+        &mut self,
+        socket: SocketId,
+        act: impl FnOnce(&mut sp_proto::Socket, Time) -> R,
+    ) -> Result<R, WorldError> {
+        let now = self.stage.now;
+        self.stage.socket(socket)?;
+        let machine = self.stage.touch(socket).ok_or(WorldError::Socket(OpError::Closed))?;
+        let result = act(machine, now);
+        self.quiesce();
+        Ok(result)
+    }
+}
+
+/// # Roles
+impl World {
+    /// Starts a service: each instance listens now, and again after each restore of its host.
+    pub fn add_service(&mut self, plan: ServicePlan) -> Result<ServiceId, WorldError> {
+        let id = self.roles.add_service(&mut self.stage, plan)?;
+        self.quiesce();
+        Ok(id)
+    }
+
+    /// Starts a workload: each client dials now, and again after each restore of its host.
+    pub fn add_workload(&mut self, plan: WorkloadPlan) -> Result<WorkloadId, WorldError> {
+        let id = self.roles.add_workload(&mut self.stage, plan)?;
+        self.quiesce();
+        Ok(id)
+    }
+
+    /// Puts a fault on the agenda. One whose moment has passed happens at the next [`advance`](World::advance).
+    pub fn schedule(&mut self, at: Time, fault: Fault) -> Result<(), WorldError> {
+        match fault {
+            Fault::Kill(host) | Fault::Restore(host) => {
+                self.stage.host(host)?;
+            }
+            Fault::Cut(a, b) | Fault::Heal(a, b) | Fault::Break(a, b) => {
+                self.stage.network.link_between(a, b)?;
+            }
+        }
+        self.faults.push(fault);
+        let number = self.faults.len() as u32 - 1;
+        self.stage.agenda.enter(at.max(self.stage.now), Due::Fault { number });
+        Ok(())
+    }
+
+    /// What has been measured of a workload until now.
+    pub fn meter(&mut self, workload: WorkloadId) -> Result<&Meter, WorldError> {
+        self.roles.meter(&self.stage, workload)
+    }
+
+    /// How many requests, or messages, an instance of a service has served.
+    pub fn served(&self, instance: InstanceId) -> Result<u64, WorldError> {
+        self.roles.served(instance)
+    }
+
+    /// The instances of a service, in the order of its plan.
+    pub fn instances(&self, service: ServiceId) -> Result<Vec<InstanceId>, WorldError> {
+        self.roles.instances(service)
+    }
+}
+
+/// # Faults
+impl World {
+    /// Carries out a fault now.
+    pub fn strike(&mut self, fault: Fault) -> Result<(), WorldError> {
+        match fault {
+            Fault::Kill(host) => self.kill(host),
+            Fault::Restore(host) => self.restore(host),
+            Fault::Cut(a, b) => self.cut(a, b),
+            Fault::Heal(a, b) => self.heal(a, b),
+            Fault::Break(a, b) => self.break_(a, b),
+        }
+    }
+
+    /// Kills a host: its sockets are gone, and a reset is all that its peers get. Killing a dead host changes nothing.
+    pub fn kill(&mut self, host: HostId) -> Result<(), WorldError> {
+        if self.stage.host(host)?.alive {
+            self.roles.handle_kill(&mut self.stage, host);
+            self.stage.kill(host)?;
+            self.quiesce();
+        }
+        Ok(())
+    }
+
+    /// Restores a host that was killed; its roles begin anew.
+    pub fn restore(&mut self, host: HostId) -> Result<(), WorldError> {
+        if self.stage.restore(host)? {
+            self.roles.handle_restore(&mut self.stage, host)?;
+            self.quiesce();
+        }
+        Ok(())
+    }
+
+    /// Silence between two sites, or within one if they are the same.
+    pub fn cut(&mut self, a: SiteId, b: SiteId) -> Result<(), WorldError> {
+        self.stage.cut(a, b)
+    }
+
+    /// The end of a cut: what was held up arrives one delay from now.
+    pub fn heal(&mut self, a: SiteId, b: SiteId) -> Result<(), WorldError> {
+        self.stage.heal(a, b)
+    }
+
+    /// Breaks every connection between two sites; both ends know at once, and may connect again.
+    pub fn break_(&mut self, a: SiteId, b: SiteId) -> Result<(), WorldError> {
+        self.stage.sever(a, b)?;
+        self.quiesce();
+        Ok(())
+    }
+}
+
+/// # Time
+impl World {
+    /// Goes on up to and including `until`, or until there is an outcome: then it stops right there and says when that
+    /// is. Going on until [`Time::NEVER`] ends when nothing is left to happen, and time stays where it was.
+    pub fn advance(&mut self, until: Time) -> Option<Time> {
+        match self.advance_by(until, u64::MAX) {
+            Progress::Outcome => Some(self.stage.now),
+            Progress::Arrived | Progress::Paused => None,
+        }
+    }
+
+    /// Like [`advance`](World::advance), and stops also after this many events, for whoever has to look around in
+    /// between.
+    pub fn advance_by(&mut self, until: Time, events: u64) -> Progress {
+        self.quiesce();
+        let mut left = events;
+        while self.stage.outcomes.is_empty() {
+            if left == 0 {
+                return Progress::Paused;
+            }
+            let Some((at, due)) = self.stage.agenda.pop(until) else {
+                if until != Time::NEVER {
+                    self.stage.now = self.stage.now.max(until);
+                }
+                return Progress::Arrived;
+            };
+            debug_assert!(at >= self.stage.now, "{due:?} is due at {at:?}, before {:?}", self.stage.now);
+            self.stage.now = at;
+            self.events += 1;
+            left -= 1;
+            self.handle(due);
+            self.quiesce();
+        }
+        Progress::Outcome
+    }
+
+    /// The next thing that someone outside should know.
+    pub fn poll_outcome(&mut self) -> Option<Outcome> {
+        self.stage.outcomes.pop_front()
+    }
+
+    /// Are there outcomes?
+    pub fn has_outcomes(&self) -> bool {
+        !self.stage.outcomes.is_empty()
+    }
+
+    /// Is nothing left to happen?
+    pub fn is_idle(&self) -> bool {
+        self.stage.agenda.is_empty()
+    }
+
+    /// Checks that nothing has been made up and nothing forgotten: every message sent is delivered, discarded or under
+    /// way, every window is counted right, and every request sent is answered, lost or in flight.
+    pub fn audit(&self) -> Result<(), String> {
+        self.stage.network.audit()?;
+        self.roles.audit()
+    }
+
+    fn handle(&mut self, due: Due) {
+        match due {
+            Due::Ask { client, life } => self.roles.handle_ask(&mut self.stage, client, life),
+            Due::Served { instance, worker, life } => {
+                self.roles.handle_served(&mut self.stage, instance, worker, life);
+            }
+            Due::Fault { number } => {
+                let fault = self.faults[number as usize];
+                self.strike(fault).expect("a scheduled fault was checked when it was scheduled");
+            }
+            other => self.stage.handle(other),
+        }
+    }
+
+    /// Lets every touched socket have its way until all is quiet.
+    fn quiesce(&mut self) {
+        while let Some(socket) = self.stage.next_touched() {
+            self.stage.settle(socket);
+            while let Some((owner, ticket, answer)) = self.stage.poll_answer(socket) {
+                match owner {
+                    Owner::Outside => {
+                        self.stage.outcomes.push_back(Outcome::Answered(OutsideTicket { socket, ticket }, answer));
+                    }
+                    Owner::Client(client) => self.roles.handle_client_answer(&mut self.stage, client, ticket, answer),
+                    Owner::Instance(instance) => {
+                        self.roles.handle_instance_answer(&mut self.stage, instance, ticket, answer);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Default for WorldOptions {
+    fn default() -> WorldOptions {
+        WorldOptions { seed: 1, replication: 0, window: 256 << 10, story: None }
+    }
+}
