@@ -64,6 +64,7 @@ fn run(name: &str, load: Load, priority: bool) {
             to: Time::NEVER,
             fault: None,
             restore: None,
+            guard: Duration::ZERO,
             bin: Duration::from_secs(1),
         },
     };

@@ -14,6 +14,8 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) site: SiteId,
     pub(crate) alive: bool,
+    /// How often it has begun.
+    pub(crate) life: u32,
     /// Someone outside wants to be told when it is killed or restored.
     pub(crate) watched: bool,
     /// Sockets ever opened on it, so that each has luck of its own.
@@ -66,7 +68,7 @@ struct Line {
 
 impl Host {
     pub(crate) fn new(name: &str, site: SiteId) -> Host {
-        Host { name: name.to_owned(), site, alive: true, watched: false, opened: 0, sockets: BTreeSet::new() }
+        Host { name: name.to_owned(), site, alive: true, life: 1, watched: false, opened: 0, sockets: BTreeSet::new() }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct MeterPlan {
     pub fault: Option<Time>,
     /// When the last restore ends the faults, if it does.
     pub restore: Option<Time>,
+    /// Requests sent less than this before the fault have a phase of their own, [`Phase::Onset`].
+    pub guard: Duration,
     /// The width of a bin of the timeline; more than zero.
     pub bin: Duration,
 }
@@ -27,8 +29,11 @@ pub struct MeterPlan {
 pub enum Phase {
     /// Not in the measured window.
     Unmeasured,
-    /// Until the first fault.
+    /// Until shortly before the first fault.
     Before,
+    /// Shortly before the first fault. It may find these requests on their way, and then they are answered elsewhere: they
+    /// are typical neither of the time before nor of the time during.
+    Onset,
     /// Until the last restore.
     During,
     /// From then on.
@@ -40,7 +45,7 @@ pub enum Phase {
 #[derive(Clone, Debug)]
 pub struct Meter {
     plan: MeterPlan,
-    tallies: [Tally; 4],
+    tallies: [Tally; 5],
     bins: Vec<Bin>,
     failover: Option<Duration>,
     failback: Option<Duration>,
@@ -158,11 +163,13 @@ impl Meter {
 
     /// In which phase a request belongs that was sent at this moment.
     pub fn phase_at(&self, sent_at: Time) -> Phase {
-        let MeterPlan { from, to, fault, restore, .. } = self.plan;
+        let MeterPlan { from, to, fault, restore, guard, .. } = self.plan;
         if sent_at < from || sent_at >= to {
             Phase::Unmeasured
-        } else if fault.is_none_or(|fault| sent_at < fault) {
+        } else if fault.is_none_or(|fault| sent_at + guard < fault) {
             Phase::Before
+        } else if fault.is_some_and(|fault| sent_at < fault) {
+            Phase::Onset
         } else if restore.is_none_or(|restore| sent_at < restore) {
             Phase::During
         } else {
@@ -204,13 +211,14 @@ impl Meter {
 
 impl Phase {
     /// All of them, in the order of time.
-    pub const ALL: [Phase; 4] = [Phase::Unmeasured, Phase::Before, Phase::During, Phase::After];
+    pub const ALL: [Phase; 5] = [Phase::Unmeasured, Phase::Before, Phase::Onset, Phase::During, Phase::After];
 
     /// Its name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Phase::Unmeasured => "unmeasured",
             Phase::Before => "before",
+            Phase::Onset => "onset",
             Phase::During => "during",
             Phase::After => "after",
         }
@@ -266,8 +274,16 @@ mod tests {
             let tally = meter.phase(phase);
             (tally.sent, tally.answered, tally.lost, tally.cross, tally.in_flight())
         });
-        assert_eq!(counts, [(2, 1, 0, 0, 1), (1, 1, 0, 1, 0), (1, 0, 1, 0, 0), (1, 1, 0, 0, 0)]);
+        assert_eq!(counts, [(2, 1, 0, 0, 1), (1, 1, 0, 1, 0), (0, 0, 0, 0, 0), (1, 0, 1, 0, 0), (1, 1, 0, 0, 0)]);
         assert_eq!(meter.in_flight(), 1);
+    }
+
+    #[test]
+    fn what_a_fault_may_find_on_its_way_is_counted_apart() {
+        let guarded = Meter::new(MeterPlan { guard: Duration::from_millis(3), ..meter().plan });
+        let phases = [16, 17, 19, 20].map(|at| guarded.phase_at(at_ms(at)));
+        assert_eq!(phases, [Phase::Before, Phase::Onset, Phase::Onset, Phase::During]);
+        assert_eq!([19, 20].map(|at| meter().phase_at(at_ms(at))), [Phase::Before, Phase::During]);
     }
 
     #[test]
@@ -317,6 +333,7 @@ mod tests {
             to: at_ms(90),
             fault: Some(at_ms(20)),
             restore: Some(at_ms(50)),
+            guard: Duration::ZERO,
             bin: Duration::from_millis(10),
         })
     }

@@ -1,7 +1,7 @@
 //! Roles: what a scenario can declare, played in native code.
 //!
 //! A role uses its sockets as a program would, through `sp-proto` alone: it opens contexts, tries, and waits with tickets.
-//! Every role draws from streams named after it, so that changing one policy leaves the luck of all others as it was.
+//! Every role draws from streams named after its host, so that changing one policy leaves the luck of all others as it was.
 
 mod asking;
 pub(crate) mod body;
@@ -161,9 +161,9 @@ impl Roles {
 
 /// # Cues
 impl Roles {
-    pub(crate) fn handle_ask(&mut self, stage: &mut Stage, client: u32, life: u32) {
+    pub(crate) fn handle_ask(&mut self, stage: &mut Stage, client: u32, place: u32, life: u32) {
         let client = &mut self.clients[client as usize];
-        client.handle_ask(stage, &mut self.workloads[client.workload], life);
+        client.handle_ask(stage, &mut self.workloads[client.workload], place, life);
     }
 
     pub(crate) fn handle_client_answer(&mut self, stage: &mut Stage, client: u32, ticket: Ticket, answer: Answer) {

@@ -4,7 +4,7 @@ mod wire;
 
 use std::collections::VecDeque;
 
-use sp_link::{LinkOptions, Luck};
+use sp_link::{LinkOptions, Luck, Stream};
 use sp_proto::{Answer, Dialer, DownReason, EndpointOptions, Kind, OpError, Options, Socket, Ticket, Time};
 
 use crate::agenda::Agenda;
@@ -47,7 +47,7 @@ pub(crate) enum Due {
     /// A socket's own time-out.
     Timer { socket: SocketId },
     /// A client asks.
-    Ask { client: u32, life: u32 },
+    Ask { client: u32, place: u32, life: u32 },
     /// A worker has done its work.
     Served { instance: u32, worker: u32, life: u32 },
     /// A fault of the schedule.
@@ -84,6 +84,14 @@ impl Stage {
         self.hosts.get(id.index()).ok_or(WorldError::Unknown { what: "host", number: id.0 })
     }
 
+    pub(crate) fn stream(&self, host: HostId, name: &str) -> Stream {
+        let host = &self.hosts[host.index()];
+        match host.life {
+            1 => self.luck.stream(&format!("{}/{name}", host.name)),
+            life => self.luck.stream(&format!("{}#{life}/{name}", host.name)),
+        }
+    }
+
     pub(crate) fn watch(&mut self, id: HostId) -> Result<(), WorldError> {
         self.host(id)?;
         self.hosts[id.index()].watched = true;
@@ -115,6 +123,7 @@ impl Stage {
         }
         let host = &mut self.hosts[id.index()];
         host.alive = true;
+        host.life += 1;
         if host.watched {
             self.outcomes.push_back(Outcome::Restored(id));
         }

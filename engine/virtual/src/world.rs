@@ -89,9 +89,11 @@ impl World {
         self.stage.story.as_ref()
     }
 
-    /// A stream of the world's luck under a name of its own.
-    pub fn stream(&self, name: &str) -> Stream {
-        self.stage.luck.stream(name)
+    /// A stream of the world's luck that belongs to a host: its name is `host/name`, and `host#2/name` after the first
+    /// restore, and so on, so that no luck is had twice.
+    pub fn stream(&self, host: HostId, name: &str) -> Result<Stream, WorldError> {
+        self.stage.host(host)?;
+        Ok(self.stage.stream(host, name))
     }
 
     /// Adds a site; `within` is the link between hosts of it.
@@ -370,7 +372,7 @@ impl World {
 
     fn handle(&mut self, due: Due) {
         match due {
-            Due::Ask { client, life } => self.roles.handle_ask(&mut self.stage, client, life),
+            Due::Ask { client, place, life } => self.roles.handle_ask(&mut self.stage, client, place, life),
             Due::Served { instance, worker, life } => {
                 self.roles.handle_served(&mut self.stage, instance, worker, life);
             }

@@ -219,6 +219,7 @@ fn cast(world: &mut World, levels: &[i64; 2], faults: bool) -> (WorkloadId, [Hos
             to: Time::from_nanos(60_000_000_000),
             fault: Some(secs(20.0)),
             restore: Some(secs(40.0)),
+            guard: Duration::from_millis(500),
             ..plan.meter
         };
     }

@@ -21,11 +21,13 @@ struct Asked {
     context: ContextId,
     sequence: u64,
     at: Time,
+    /// Which of the requests of a closed load.
+    place: u32,
 }
 
 impl Asking {
     /// Sends a request. One for which there is no context left is lost at once.
-    pub(super) fn ask(&mut self, act: &mut Act<'_>) {
+    pub(super) fn ask(&mut self, act: &mut Act<'_>, place: u32) {
         let now = act.now();
         let sequence = act.next_sequence();
         let deadline = now + act.plan.timeout;
@@ -40,17 +42,15 @@ impl Asking {
         });
         match waiting {
             Some((ticket, context)) => {
-                self.outstanding.insert(ticket, Asked { context, sequence, at: now });
+                self.outstanding.insert(ticket, Asked { context, sequence, at: now, place });
             }
             None => lose(act, sequence, now),
         }
     }
 
-    /// Says whether this settled a request: then a closed load may go on.
-    pub(super) fn handle_answer(&mut self, act: &mut Act<'_>, ticket: Ticket, answer: Answer) -> bool {
-        let Some(Asked { context, sequence, at }) = self.outstanding.remove(&ticket) else {
-            return false;
-        };
+    /// Says which request this settled: then a closed load may go on there.
+    pub(super) fn handle_answer(&mut self, act: &mut Act<'_>, ticket: Ticket, answer: Answer) -> Option<u32> {
+        let Asked { context, sequence, at, place } = self.outstanding.remove(&ticket)?;
         let now = act.now();
         match answer {
             Answer::Received(message) => {
@@ -66,7 +66,7 @@ impl Asking {
                 lose(act, sequence, at);
             }
         }
-        true
+        Some(place)
     }
 
     /// Nobody will be answered any more.

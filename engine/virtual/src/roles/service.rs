@@ -17,7 +17,7 @@ use crate::stage::{Due, Stage};
 /// A service, as declared. Its queue is its sockets' `recv_queue`.
 #[derive(Clone, Debug)]
 pub struct ServicePlan {
-    /// Its name; its luck hangs on it.
+    /// Its name.
     pub name: String,
     /// REP to reply to requests, PULL to collect messages.
     pub kind: Kind,
@@ -56,7 +56,6 @@ pub(crate) struct Instance {
     /// How often it was started; cues for an earlier life are void.
     life: u32,
     socket: Option<SocketId>,
-    luck: Stream,
     workers: Vec<Worker>,
     /// Which worker waits for a ticket, to receive or to reply.
     waiting: BTreeMap<Ticket, u32>,
@@ -66,6 +65,8 @@ pub(crate) struct Instance {
 #[derive(Debug)]
 struct Worker {
     context: ContextId,
+    /// Draws how long its work takes.
+    luck: Stream,
     /// What it works on.
     request: Bytes,
 }
@@ -99,7 +100,7 @@ impl Instance {
         number: u32,
     ) -> Result<Instance, WorldError> {
         let InstancePlan { host, address } = plan.instances[place].clone();
-        let Host { name, site, .. } = stage.host(host)?;
+        let Host { site, .. } = stage.host(host)?;
         Ok(Instance {
             host,
             service,
@@ -109,7 +110,6 @@ impl Instance {
             number,
             life: 0,
             socket: None,
-            luck: stage.luck.stream(&format!("service/{}/{name}/time", plan.name)),
             workers: Vec::new(),
             waiting: BTreeMap::new(),
         })
@@ -132,7 +132,8 @@ impl Instance {
                 (1.., Kind::Rep, Some(machine)) => machine.open_context(now)?,
                 _ => ContextId::DEFAULT,
             };
-            self.workers.push(Worker { context, request: Bytes::new() });
+            let luck = stage.stream(self.host, &format!("worker/{worker}"));
+            self.workers.push(Worker { context, luck, request: Bytes::new() });
             self.work(stage, plan, worker, receipts);
         }
         Ok(())
@@ -217,8 +218,9 @@ impl Instance {
         {
             receipts.push(Receipt { sequence, site: self.site });
         }
-        self.workers[worker as usize].request = request;
-        let time = plan.time.sample_nanos(&mut self.luck);
+        let hands = &mut self.workers[worker as usize];
+        hands.request = request;
+        let time = plan.time.sample_nanos(&mut hands.luck);
         if time > 0 {
             let due = Due::Served { instance: self.number, worker, life: self.life };
             stage.agenda.enter(stage.now + Duration::from_nanos(time), due);
@@ -229,7 +231,7 @@ impl Instance {
     /// Replies, where that is done; false if the reply must wait.
     fn finish(&mut self, stage: &mut Stage, plan: &ServicePlan, worker: u32) -> bool {
         let now = stage.now;
-        let Worker { context, request } = &mut self.workers[worker as usize];
+        let Worker { context, request, .. } = &mut self.workers[worker as usize];
         let request = std::mem::take(request);
         self.served += 1;
         if plan.kind != Kind::Rep {

@@ -17,7 +17,7 @@ use crate::stage::{Due, Stage};
 /// A workload, as declared.
 #[derive(Clone, Debug)]
 pub struct WorkloadPlan {
-    /// Its name; its luck hangs on it.
+    /// Its name.
     pub name: String,
     /// REQ for requests that are answered, PUSH for messages that are collected.
     pub kind: Kind,
@@ -89,8 +89,10 @@ pub(crate) struct Client {
     /// How often it was started; cues for an earlier life are void.
     life: u32,
     socket: Option<SocketId>,
-    /// Draws when to ask, or how long to think.
-    luck: Stream,
+    /// Draws when to ask, or, for each request outstanding, how long to think.
+    luck: Vec<Stream>,
+    /// When an open load asks next, in seconds. Moments are added up unrounded, so that the rate is exact.
+    moment: f64,
     asked: u64,
     repeats_seen: u64,
     manner: Manner,
@@ -167,7 +169,8 @@ impl Client {
             home: stage.host(host)?.site,
             life: 0,
             socket: None,
-            luck: stage.luck.stream(&format!("workload/{}/{place}/arrivals", plan.name)),
+            luck: Vec::new(),
+            moment: 0.0,
             asked: 0,
             repeats_seen: 0,
             manner: match plan.kind {
@@ -188,17 +191,23 @@ impl Client {
         self.socket = Some(socket);
         self.life += 1;
         self.repeats_seen = 0;
+        self.moment = stage.now.as_secs_f64();
         match workload.plan.load {
-            Load::Poisson { rate } => {
-                let wait = self.luck.exponential(1.0 / rate);
-                self.ask_after(stage, wait);
+            Load::Poisson { .. } => {
+                self.luck = vec![stage.stream(self.host, "asking")];
+                self.ask_next(stage, workload.plan.load);
             }
             Load::Paced { rate } => {
-                let wait = self.luck.uniform() / rate;
-                self.ask_after(stage, wait);
+                let mut luck = stage.stream(self.host, "asking");
+                self.moment += luck.uniform() / rate;
+                self.ask_at(stage, time_of(self.moment), 0);
             }
-            Load::Closed { outstanding, .. } => (0..outstanding).for_each(|_| self.ask_after(stage, 0.0)),
-            Load::Flood => self.ask_after(stage, 0.0),
+            Load::Closed { outstanding, .. } => {
+                let name = |place| format!("asking/{place}");
+                self.luck = (0..outstanding).map(|place| stage.stream(self.host, &name(place))).collect();
+                (0..outstanding).for_each(|place| self.ask_at(stage, stage.now, place));
+            }
+            Load::Flood => self.ask_at(stage, stage.now, 0),
         }
         Ok(())
     }
@@ -216,20 +225,13 @@ impl Client {
         self.socket = None;
     }
 
-    /// It is time to ask, if this is still the life in which that was decided.
-    pub(crate) fn handle_ask(&mut self, stage: &mut Stage, workload: &mut Workload, life: u32) {
-        if life != self.life {
-            return;
+    /// It is time to ask, if this is still the life in which that was decided. `place` tells the requests of a closed
+    /// load apart.
+    pub(crate) fn handle_ask(&mut self, stage: &mut Stage, workload: &mut Workload, place: u32, life: u32) {
+        if life == self.life {
+            self.ask_next(stage, workload.plan.load);
+            self.ask(stage, workload, place);
         }
-        match workload.plan.load {
-            Load::Poisson { rate } => {
-                let wait = self.luck.exponential(1.0 / rate);
-                self.ask_after(stage, wait);
-            }
-            Load::Paced { rate } => self.ask_after(stage, 1.0 / rate),
-            Load::Closed { .. } | Load::Flood => {}
-        }
-        self.ask(stage, workload);
     }
 
     pub(crate) fn handle_answer(&mut self, stage: &mut Stage, workload: &mut Workload, ticket: Ticket, answer: Answer) {
@@ -238,16 +240,16 @@ impl Client {
             Manner::Asking(asking) => asking.handle_answer(&mut act, ticket, answer),
             Manner::Pushing(pushing) => {
                 pushing.handle_answer(&mut act, ticket, &answer);
-                false
+                None
             }
         };
         self.look(stage, workload);
         if let Load::Closed { think, .. } = workload.plan.load
-            && settled
+            && let Some(place) = settled
         {
-            match think.sample_nanos(&mut self.luck) {
-                0 => self.ask(stage, workload),
-                thought => self.ask_at(stage, stage.now + Duration::from_nanos(thought)),
+            match think.sample_nanos(&mut self.luck[place as usize]) {
+                0 => self.ask(stage, workload, place),
+                thought => self.ask_at(stage, stage.now + Duration::from_nanos(thought), place),
             }
         }
     }
@@ -283,10 +285,10 @@ impl Client {
         }
     }
 
-    fn ask(&mut self, stage: &mut Stage, workload: &mut Workload) {
+    fn ask(&mut self, stage: &mut Stage, workload: &mut Workload, place: u32) {
         let Some((manner, mut act)) = self.act(stage, workload) else { return };
         match manner {
-            Manner::Asking(asking) => asking.ask(&mut act),
+            Manner::Asking(asking) => asking.ask(&mut act, place),
             Manner::Pushing(pushing) => match act.plan.load {
                 Load::Flood => pushing.flood(&mut act),
                 Load::Poisson { .. } | Load::Paced { .. } | Load::Closed { .. } => pushing.push(&mut act),
@@ -294,12 +296,18 @@ impl Client {
         }
     }
 
-    fn ask_after(&self, stage: &mut Stage, seconds: f64) {
-        self.ask_at(stage, stage.now + Duration::from_nanos((seconds * 1e9).round() as u64));
+    /// An open load asks on, whatever became of the requests before.
+    fn ask_next(&mut self, stage: &mut Stage, load: Load) {
+        match load {
+            Load::Poisson { rate } => self.moment += self.luck[0].exponential(1.0 / rate),
+            Load::Paced { rate } => self.moment += 1.0 / rate,
+            Load::Closed { .. } | Load::Flood => return,
+        }
+        self.ask_at(stage, time_of(self.moment), 0);
     }
 
-    fn ask_at(&self, stage: &mut Stage, at: Time) {
-        stage.agenda.enter(at, Due::Ask { client: self.number, life: self.life });
+    fn ask_at(&self, stage: &mut Stage, at: Time, place: u32) {
+        stage.agenda.enter(at.max(stage.now), Due::Ask { client: self.number, place, life: self.life });
     }
 
     fn act<'a>(&'a mut self, stage: &'a mut Stage, workload: &'a mut Workload) -> Option<(&'a mut Manner, Act<'a>)> {
@@ -321,4 +329,8 @@ impl Act<'_> {
         *self.asked += 1;
         sequence
     }
+}
+
+fn time_of(seconds: f64) -> Time {
+    Time::from_nanos((seconds * 1e9).round() as u64)
 }

@@ -66,6 +66,7 @@ pub(crate) fn all_of(world: &World) -> MeterPlan {
         to: Time::NEVER,
         fault: None,
         restore: None,
+        guard: Duration::ZERO,
         bin: Duration::from_secs(1),
     }
 }
