@@ -1,0 +1,18 @@
+"""The libraries we measure. To add one: a file here with a Peer, and its row below."""
+
+from workbench.bench.peers.nng import Nng
+from workbench.bench.peers.ours import Ours
+from workbench.bench.peers.peer import ROLES, End, Peer, Role, Semantics
+from workbench.bench.peers.tcp import Tcp, TcpBatched
+from workbench.bench.peers.zeromq import ZeroMQ
+
+PEERS: dict[str, Peer] = {
+    "ours": Ours(),
+    "zeromq": ZeroMQ(),
+    "nng": Nng(),
+    "tcp": Tcp(),
+    "tcp-batched": TcpBatched(),
+}
+"""Every library by the name that scenarios give it."""
+
+__all__ = ["PEERS", "ROLES", "End", "Peer", "Role", "Semantics"]
