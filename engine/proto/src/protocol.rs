@@ -110,6 +110,10 @@ pub(crate) trait Protocol: fmt::Debug + Send {
     /// Receives, or says why not.
     fn recv(&mut self, io: &mut Io<'_>, context: ContextId) -> Result<Message, OpError>;
 
+    /// A message that was received in `context` comes back, to be received there next; what has become pointless is
+    /// counted.
+    fn put_back(&mut self, io: &mut Io<'_>, context: ContextId, message: Message);
+
     /// May messages that have arrived be received after their pipe's end? Not where a reply has to find its way back.
     fn outlives_pipe(&self) -> bool {
         false
@@ -152,10 +156,20 @@ pub(crate) struct Wake {
     pub(crate) senders: bool,
     pub(crate) lanes: Vec<usize>,
     /// Contexts whose waiting receivers have nothing to wait for any more.
-    pub(crate) abandoned: Vec<(ContextId, OpError)>,
+    pub(crate) abandoned_receivers: Vec<(ContextId, OpError)>,
+    /// Contexts whose waiting senders have nothing to wait for any more.
+    pub(crate) abandoned_senders: Vec<(ContextId, OpError)>,
 }
 
 impl Wake {
+    /// Is nobody to be looked at?
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.senders
+            && self.lanes.is_empty()
+            && self.abandoned_receivers.is_empty()
+            && self.abandoned_senders.is_empty()
+    }
+
     pub(crate) fn lane(&mut self, lane: usize) {
         if self.lanes.last() != Some(&lane) {
             self.lanes.push(lane);

@@ -28,8 +28,6 @@ pub struct Socket {
     wake: Wake,
     stats: Stats,
     events: VecDeque<Event>,
-    /// Messages that were received but given back.
-    returned: VecDeque<(ContextId, Message)>,
     closed: bool,
 }
 
@@ -57,7 +55,6 @@ impl Socket {
             wake: Wake::default(),
             stats: Stats::default(),
             events: VecDeque::new(),
-            returned: VecDeque::new(),
             closed: false,
         })
     }
@@ -178,9 +175,6 @@ impl Socket {
         if self.closed {
             return Err(OpError::Closed);
         }
-        if let Some(message) = self.take_returned(context) {
-            return Ok(message.body);
-        }
         self.tell(now, |protocol, io| protocol.recv(io, context)).map(|message| message.body)
     }
 
@@ -217,10 +211,17 @@ impl Socket {
     }
 
     /// Gives a message back that was received in `context` but that nobody took: whoever receives there next gets it.
+    /// What has become pointless (a reply when something else was asked since, a request that was answered) is counted
+    /// as dropped.
     pub fn put_back(&mut self, now: Time, context: ContextId, body: Bytes) {
-        self.returned.push_front((context, Message::new(body)));
-        self.wake.lane(self.protocol.lane(context));
-        self.serve(now);
+        self.tell(now, |protocol, io| protocol.put_back(io, context, Message::new(body)));
+        // Others may have been waiting longer, but not for this context.
+        let lane = self.protocol.lane(context);
+        if let Some(ticket) = self.waiting.first_receiver_of(lane, context)
+            && let Ok(message) = self.tell(now, |protocol, io| protocol.recv(io, context))
+        {
+            self.waiting.answer(ticket, Answer::Received(message));
+        }
     }
 
     /// Opens another conversation on a REQ or REP socket.
@@ -235,7 +236,6 @@ impl Socket {
     pub fn close_context(&mut self, now: Time, context: ContextId) {
         if context != ContextId::DEFAULT {
             self.tell(now, |protocol, io| protocol.close_context(io, context));
-            self.returned.retain(|(other, _)| *other != context);
             self.waiting.answer_context(context, &OpError::Closed);
         }
     }
@@ -310,7 +310,7 @@ impl Socket {
     /// Lets the protocol act, and then everyone who was waiting for what it did.
     fn tell<R>(&mut self, now: Time, act: impl FnOnce(&mut dyn Protocol, &mut Io<'_>) -> R) -> R {
         let result = self.act(now, act);
-        if self.wake.senders || !self.wake.lanes.is_empty() || !self.wake.abandoned.is_empty() {
+        if !self.wake.is_empty() {
             self.serve(now);
         }
         result
@@ -319,15 +319,14 @@ impl Socket {
     /// Serves waiting tickets, first come first served, until nobody in a woken line can go on.
     fn serve(&mut self, now: Time) {
         loop {
-            for (context, error) in std::mem::take(&mut self.wake.abandoned) {
-                self.waiting.answer_context(context, &error);
+            for (context, error) in std::mem::take(&mut self.wake.abandoned_receivers) {
+                self.waiting.answer_receivers(context, &error);
+            }
+            for (context, error) in std::mem::take(&mut self.wake.abandoned_senders) {
+                self.waiting.answer_senders(context, &error);
             }
             if let Some(lane) = self.wake.lanes.pop() {
                 while let Some((ticket, context)) = self.waiting.first_receiver(lane) {
-                    if let Some(message) = self.take_returned(context) {
-                        self.waiting.answer(ticket, Answer::Received(message));
-                        continue;
-                    }
                     match self.act(now, |protocol, io| protocol.recv(io, context)) {
                         Err(OpError::WouldBlock) => break,
                         Ok(message) => self.waiting.answer(ticket, Answer::Received(message)),
@@ -369,11 +368,6 @@ impl Socket {
         let mut io =
             Io { now, pipes: &mut self.pipes, options: &self.options, stats: &mut self.stats, wake: &mut self.wake };
         act(&mut *self.protocol, &mut io)
-    }
-
-    fn take_returned(&mut self, context: ContextId) -> Option<Message> {
-        let place = self.returned.iter().position(|(owner, _)| *owner == context)?;
-        self.returned.remove(place).map(|(_, message)| message)
     }
 
     fn check_send(&self, size: usize) -> Result<(), OpError> {

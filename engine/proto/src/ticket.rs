@@ -96,6 +96,15 @@ impl WaitingRoom {
         }
     }
 
+    /// The first receiver of `context` in `lane`.
+    pub(crate) fn first_receiver_of(&self, lane: usize, context: ContextId) -> Option<Ticket> {
+        let wants = |ticket: &Ticket| match self.entries.get(ticket).map(|entry| &entry.want) {
+            Some(Want::Recv { context: other, .. }) => *other == context,
+            Some(Want::Send { .. }) | None => false,
+        };
+        self.lanes.get(lane)?.iter().copied().find(wants)
+    }
+
     /// Takes the message out of the hands of the sender at `place` in the line, to try it;
     /// [`put_back`](WaitingRoom::put_back) if it cannot be sent yet.
     pub(crate) fn lend_sender(&mut self, place: usize) -> Option<(Ticket, ContextId, Message)> {
@@ -132,9 +141,20 @@ impl WaitingRoom {
         true
     }
 
-    /// Answers everyone who waits for `context`.
+    /// Answers everyone who waits in `context`.
     pub(crate) fn answer_context(&mut self, gone: ContextId, error: &OpError) {
-        self.answer_where(|context| context == gone, error);
+        self.answer_senders(gone, error);
+        self.answer_receivers(gone, error);
+    }
+
+    /// Answers everyone who waits to send in `context`.
+    pub(crate) fn answer_senders(&mut self, gone: ContextId, error: &OpError) {
+        self.answer_where(|want| matches!(want, Want::Send { context, .. } if *context == gone), error);
+    }
+
+    /// Answers everyone who waits to receive in `context`.
+    pub(crate) fn answer_receivers(&mut self, gone: ContextId, error: &OpError) {
+        self.answer_where(|want| matches!(want, Want::Recv { context, .. } if *context == gone), error);
     }
 
     /// Answers everyone who waits.
@@ -142,15 +162,9 @@ impl WaitingRoom {
         self.answer_where(|_| true, error);
     }
 
-    fn answer_where(&mut self, affected: impl Fn(ContextId) -> bool, error: &OpError) {
-        let tickets: Vec<Ticket> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| match entry.want {
-                Want::Send { context, .. } | Want::Recv { context, .. } => affected(context),
-            })
-            .map(|(ticket, _)| *ticket)
-            .collect();
+    fn answer_where(&mut self, affected: impl Fn(&Want) -> bool, error: &OpError) {
+        let tickets: Vec<Ticket> =
+            self.entries.iter().filter(|(_, entry)| affected(&entry.want)).map(|(ticket, _)| *ticket).collect();
         for ticket in tickets {
             self.answer(ticket, Answer::Failed(error.clone()));
         }

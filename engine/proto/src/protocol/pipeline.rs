@@ -1,5 +1,7 @@
 //! PIPELINE: work handed out by PUSH, each message to one PULL. Nothing but the body is on the wire.
 
+use std::collections::VecDeque;
+
 use super::{Io, Protocol};
 use crate::balance::Rotation;
 use crate::context::ContextId;
@@ -45,12 +47,18 @@ impl Protocol for Push {
     fn recv(&mut self, _io: &mut Io<'_>, _context: ContextId) -> Result<Message, OpError> {
         Err(OpError::State("a push socket only sends; the other end, pull, receives"))
     }
+
+    fn put_back(&mut self, io: &mut Io<'_>, _context: ContextId, _message: Message) {
+        io.stats.dropped_received += 1;
+    }
 }
 
 /// Receives from all pipes in turn, the best priority first.
 #[derive(Debug, Default)]
 pub(crate) struct Pull {
     readable: Rotation,
+    /// Given back; received before anything else.
+    returned: VecDeque<Message>,
 }
 
 impl Protocol for Pull {
@@ -74,7 +82,14 @@ impl Protocol for Pull {
     }
 
     fn recv(&mut self, io: &mut Io<'_>, _context: ContextId) -> Result<Message, OpError> {
+        if let Some(message) = self.returned.pop_front() {
+            return Ok(received(io, message));
+        }
         dequeue(&mut self.readable, io).map(|(_, message)| message).ok_or(OpError::WouldBlock)
+    }
+
+    fn put_back(&mut self, _io: &mut Io<'_>, _context: ContextId, message: Message) {
+        self.returned.push_front(message);
     }
 }
 
@@ -122,9 +137,14 @@ pub(crate) fn dequeue(readable: &mut Rotation, io: &mut Io<'_>) -> Option<(PipeI
     if let Some(priority) = emptied {
         readable.remove(id, priority);
     }
+    Some((id, received(io, message)))
+}
+
+/// Counts a message that the program gets.
+pub(crate) fn received(io: &mut Io<'_>, message: Message) -> Message {
     io.stats.received += 1;
     io.stats.received_bytes += message.body.len() as u64;
-    Some((id, message))
+    message
 }
 
 /// Forgets the messages of a pipe that is going.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 
-use super::pipeline::{dequeue, enqueue, offer, transmit, unqueue, withdraw};
+use super::pipeline::{dequeue, enqueue, offer, received, transmit, unqueue, withdraw};
 use super::{Io, Protocol};
 use crate::balance::Rotation;
 use crate::context::{ContextId, Contexts};
@@ -89,18 +89,22 @@ impl Req {
         self.dispatch(io, context);
     }
 
-    /// Forgets what `context` has asked.
-    fn forget(&mut self, context: ContextId) {
+    /// Forgets what `context` has asked, or the reply that nobody has fetched.
+    fn forget(&mut self, io: &mut Io<'_>, context: ContextId) {
         let Some(state) = self.contexts.get_mut(context) else {
             return;
         };
-        if let Asking::Waiting { id, on, resend_at, .. } = std::mem::take(state) {
-            self.outstanding.remove(&id);
-            if let Some(at) = resend_at {
-                self.resends.cancel(at, context);
-            }
-            if on.is_none() {
-                self.parked.retain(|parked| *parked != context);
+        match std::mem::take(state) {
+            Asking::Idle => {}
+            Asking::Answered(_) => io.stats.dropped_replies += 1,
+            Asking::Waiting { id, on, resend_at, .. } => {
+                self.outstanding.remove(&id);
+                if let Some(at) = resend_at {
+                    self.resends.cancel(at, context);
+                }
+                if on.is_none() {
+                    self.parked.retain(|parked| *parked != context);
+                }
             }
         }
     }
@@ -143,7 +147,7 @@ impl Protocol for Req {
             io.stats.dropped_replies += 1;
             return;
         };
-        self.forget(context);
+        self.forget(io, context);
         if let Some(state) = self.contexts.get_mut(context) {
             *state = Asking::Answered(message.body);
             io.wake.lane(self.lane(context));
@@ -154,9 +158,9 @@ impl Protocol for Req {
         if self.contexts.get_mut(context).is_none() {
             return Err((OpError::Closed, message));
         }
-        self.forget(context);
+        self.forget(io, context);
         io.wake
-            .abandoned
+            .abandoned_receivers
             .push((context, OpError::Cancelled("a new request took the place of the one being waited for")));
         let id = self.next_id | REQUEST;
         self.next_id = self.next_id.wrapping_add(1);
@@ -176,10 +180,16 @@ impl Protocol for Req {
             Asking::Answered(body) => {
                 let body = std::mem::take(body);
                 *state = Asking::Idle;
-                io.stats.received += 1;
-                io.stats.received_bytes += body.len() as u64;
-                Ok(Message::new(body))
+                Ok(received(io, Message::new(body)))
             }
+        }
+    }
+
+    /// A reply is of use until something else is asked.
+    fn put_back(&mut self, io: &mut Io<'_>, context: ContextId, message: Message) {
+        match self.contexts.get_mut(context) {
+            Some(state @ Asking::Idle) => *state = Asking::Answered(message.body),
+            Some(Asking::Waiting { .. } | Asking::Answered(_)) | None => io.stats.dropped_replies += 1,
         }
     }
 
@@ -187,8 +197,8 @@ impl Protocol for Req {
         self.contexts.open().ok_or_else(|| too_many(io))
     }
 
-    fn close_context(&mut self, _io: &mut Io<'_>, context: ContextId) {
-        self.forget(context);
+    fn close_context(&mut self, io: &mut Io<'_>, context: ContextId) {
+        self.forget(io, context);
         self.contexts.close(context);
     }
 
@@ -223,6 +233,8 @@ enum Replying {
     Idle,
     /// The way home: the pipe the request came from, then the words of its header.
     InHand { pipe: PipeId, stack: Header },
+    /// It was given back; the next to receive gets it again.
+    Returned { pipe: PipeId, stack: Header, body: Bytes },
 }
 
 impl Rep {
@@ -273,17 +285,42 @@ impl Protocol for Rep {
 
     fn recv(&mut self, io: &mut Io<'_>, context: ContextId) -> Result<Message, OpError> {
         let state = self.contexts.get_mut(context).ok_or(OpError::Closed)?;
+        if let Replying::Returned { pipe, stack, body } = state {
+            let (pipe, stack, body) = (*pipe, std::mem::take(stack), std::mem::take(body));
+            *state = Replying::InHand { pipe, stack };
+            return Ok(received(io, Message::new(body)));
+        }
         let (pipe, request) = dequeue(&mut self.readable, io).ok_or(OpError::WouldBlock)?;
-        *state = Replying::InHand { pipe, stack: request.header };
+        let before = std::mem::replace(state, Replying::InHand { pipe, stack: request.header });
+        if matches!(before, Replying::InHand { .. }) {
+            // A reply to it that still waits must not go to the next asker.
+            io.wake
+                .abandoned_senders
+                .push((context, OpError::Cancelled("a new request was received before the reply could be sent")));
+        }
         Ok(Message::new(request.body))
+    }
+
+    /// A request can be received again until it is answered.
+    fn put_back(&mut self, io: &mut Io<'_>, context: ContextId, message: Message) {
+        match self.contexts.get_mut(context) {
+            Some(state @ Replying::InHand { .. }) => {
+                if let Replying::InHand { pipe, stack } = std::mem::take(state) {
+                    *state = Replying::Returned { pipe, stack, body: message.body };
+                }
+            }
+            Some(Replying::Idle | Replying::Returned { .. }) | None => io.stats.dropped_received += 1,
+        }
     }
 
     fn open_context(&mut self, io: &mut Io<'_>) -> Result<ContextId, OpError> {
         self.contexts.open().ok_or_else(|| too_many(io))
     }
 
-    fn close_context(&mut self, _io: &mut Io<'_>, context: ContextId) {
-        self.contexts.close(context);
+    fn close_context(&mut self, io: &mut Io<'_>, context: ContextId) {
+        if let Some(Replying::Returned { .. }) = self.contexts.close(context) {
+            io.stats.dropped_received += 1;
+        }
     }
 }
 
