@@ -64,7 +64,7 @@ impl Reader {
     /// Takes the next whole thing from the front of `buffer`; `None` if more bytes are needed. After an error the
     /// connection is of no further use.
     ///
-    /// A wrong greeting is found at its first wrong byte. The reserved bytes must be zero, as in NNG; nanomsg always
+    /// What does not begin like a greeting is found at its first wrong byte. The reserved bytes must be zero, as in NNG; nanomsg always
     /// sends them so.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
         if !self.greeted {
@@ -77,7 +77,8 @@ impl Reader {
             return Err(PeerFault::TooLarge { size: declared, limit: self.max_message });
         }
         let len = declared as usize;
-        if buffer.len() < FRAME_HEADER_LEN + len {
+        // Without a limit the sum may be more than there are numbers, but never what has arrived.
+        if buffer.len() < FRAME_HEADER_LEN.saturating_add(len) {
             return Ok(None);
         }
         buffer.advance(FRAME_HEADER_LEN);
@@ -88,7 +89,8 @@ impl Reader {
     pub fn missing(&self, buffer: &BytesMut) -> usize {
         match peek_len(buffer) {
             Some(declared) if self.greeted => {
-                (FRAME_HEADER_LEN + declared.min(self.max_message as u64) as usize).saturating_sub(buffer.len())
+                let len = declared.min(self.max_message as u64) as usize;
+                FRAME_HEADER_LEN.saturating_add(len).saturating_sub(buffer.len())
             }
             _ => FRAME_HEADER_LEN.saturating_sub(buffer.len()),
         }
