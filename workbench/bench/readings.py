@@ -1,0 +1,129 @@
+"""A reading: what the two ends of one measurement said, as metrics, counts and a histogram."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.results import Histogram
+
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+BEYOND = 30
+"""Samples that must lie beyond a percentile in a single reading. Its interval comes from the spread between readings,
+which needs no more than that each has a percentile of its own and not one of its few largest samples."""
+DIGITS = 3
+"""Significant digits that the kept histogram tells apart, as HDR histograms commonly do."""
+
+
+class SpoiltError(Exception):
+    """The two ends ended well and yet what they measured means nothing; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measurement by one pair of fresh processes. Metrics go by their plain names."""
+
+    metrics: dict[str, float]
+    counts: dict[str, int]
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    events: int = 0
+    """Messages that took part, in and around the window."""
+
+
+def flood(
+    receiver: Mapping[str, Any], sender: Mapping[str, Any], arrived: Mapping[str, Any], sent: Mapping[str, Any]
+) -> Reading:
+    """From what the two ends measured, and from what they counted in the end.
+
+    Throughput is the receiver's: messages that arrived within its window, over the window. Processor time is that of
+    both processes with all their threads, each over its own window and messages.
+    """
+    lost = sent["sent"] - arrived["received"]
+    notes = []
+    if lost or arrived["breaks"]:
+        notes.append(f"of {sent['sent']:,} messages {lost:,} were lost and {arrived['breaks']:,} came out of turn")
+    counts = {"sent": sent["sent"], "received": arrived["received"], "lost": lost, "out_of_turn": arrived["breaks"]}
+    return Reading(
+        metrics={
+            "throughput": _rate(receiver),
+            "cpu_per_message": _per_message(receiver) + _per_message(sender),
+        },
+        counts=counts | _switches(receiver, sender),
+        notes=tuple(notes),
+        events=arrived["received"],
+    )
+
+
+def closed(replier: Mapping[str, Any], asker: Mapping[str, Any], asked: Mapping[str, Any]) -> Reading:
+    """From what the two ends measured: each request is sent when the answer to the one before is there.
+
+    Such a load waits for a slow answer instead of piling up behind it, so its percentiles are those of round trips, not
+    of the latency that a schedule would see. A percentile is there only where the sample supports it.
+    """
+    if asked["wrong"]:
+        raise SpoiltError(f"{asked['wrong']:,} of {asked['sent']:,} answers belonged to another request")
+    took = np.sort(np.asarray(asker["round_trips_ns"], dtype=np.int64))
+    if not took.size:
+        raise SpoiltError("no request was answered within the window")
+    metrics = {}
+    notes = []
+    for name, q in QUANTILES.items():
+        if supported(took.size, q):
+            metrics[f"round_trip.{name}"] = quantile(took, q)
+        else:
+            notes.append(f"round trip {name} is not told: {took.size:,} samples are too few")
+    metrics["cpu_per_message"] = _per_message(replier) + _per_message(asker)
+    return Reading(
+        metrics=metrics,
+        counts={"requests": asker["messages"], "answered": int(took.size)} | _switches(replier, asker),
+        histograms={"round_trip": coarse(took)},
+        notes=tuple(notes),
+        events=asked["sent"],
+    )
+
+
+def enough() -> int:
+    """How many samples support every percentile."""
+    return math.ceil(round(BEYOND / (1.0 - max(QUANTILES.values())), 6))
+
+
+def supported(samples: int, q: float) -> bool:
+    """Whether so many samples have enough beyond their q-quantile for it to mean something."""
+    return samples * (1.0 - q) >= BEYOND - 1e-9
+
+
+def quantile(ascending_ns: NDArray[np.int64], q: float) -> float:
+    """The smallest sample that at least a fraction `q` do not exceed, in seconds."""
+    rank = max(1, math.ceil(round(q * ascending_ns.size, 6)))
+    return float(ascending_ns[rank - 1]) / 1e9
+
+
+def coarse(nanoseconds: NDArray[np.int64]) -> Histogram:
+    """A histogram with values of `DIGITS` significant digits, so that a million samples are a thousand values."""
+    digits = np.floor(np.log10(np.maximum(nanoseconds, 1))).astype(np.int64) + 1
+    step = 10 ** np.maximum(0, digits - DIGITS)
+    return Histogram.of((nanoseconds + step // 2) // step * step)
+
+
+def _rate(end: Mapping[str, Any]) -> float:
+    return float(end["messages"]) / float(end["seconds"])
+
+
+def _per_message(end: Mapping[str, Any]) -> float:
+    if not end["messages"]:
+        raise SpoiltError("not a single message passed within the window")
+    return float(end["cpu_s"]) / float(end["messages"])
+
+
+def _switches(*ends: Mapping[str, Any]) -> dict[str, int]:
+    """Context switches of both processes within their windows: they waited, or they were put off."""
+    return {
+        "switches_voluntary": sum(int(end["voluntary"]) for end in ends),
+        "switches_involuntary": sum(int(end["involuntary"]) for end in ends),
+    }
