@@ -4,7 +4,7 @@ Times are seconds as floats unless a name says nanoseconds (`_ns`). Operations r
 `workbench.engine.errors`.
 """
 
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 __version__: str
 
@@ -117,3 +117,240 @@ class Relay:
 
     def stats(self) -> list[tuple[str, int]]:
         """What it has carried: connections, refused, bytes, held_back, latest_ns."""
+
+_Drawn: TypeAlias = tuple[str, float, float]
+"""A distribution: constant (a), exponential (mean a), uniform (a to b), normal (mean a, standard deviation b) or
+lognormal (mean a, coefficient of variation b), in seconds."""
+
+@final
+class Stream:
+    """Seeded luck under a name. The same seed, replication and name draw the same numbers on every machine."""
+
+    def __new__(cls, seed: int, replication: int, name: str) -> Stream:
+        """Begin a stream; seed and replication are 0 or more, below 2**64."""
+
+    def uniform(self) -> float:
+        """Draw from [0, 1)."""
+
+    def exponential(self, mean: float) -> float:
+        """Draw from the exponential distribution with this mean."""
+
+    def normal(self, mean: float, deviation: float) -> float:
+        """Draw from the normal distribution, given that it is not negative. Raises OptionError."""
+
+    def lognormal(self, mean: float, variation: float) -> float:
+        """Draw from the lognormal distribution with this mean and coefficient of variation. Raises OptionError."""
+
+    def choose(self, count: int) -> int:
+        """Draw one of 0 to count - 1."""
+
+    def sample(self, kind: str, a: float, b: float) -> float:
+        """Draw a duration from a named distribution. Raises OptionError."""
+
+@final
+class Meter:
+    """Counts what becomes of the requests of a workload. Times are seconds of the world.
+
+    A request belongs to the phase in which it was sent: "unmeasured" outside `start` to `end`, "before" the `fault`,
+    "onset" up to `guard` before it (the fault may find those on their way), "during" until `restore`, and "after".
+    """
+
+    def __new__(
+        cls,
+        sites: list[str],
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        fault: float | None = None,
+        restore: float | None = None,
+        guard: float = 0.0,
+        bin: float = 1.0,
+    ) -> Meter:
+        """Make a meter that has counted nothing; `bin` is the width of the bins of its timeline. Raises OptionError."""
+
+    def sent(self, now: float) -> None:
+        """A request is sent."""
+
+    def answered(self, sent_at: float, now: float, home: int, site: int | None = None) -> None:
+        """A request from site `home` is answered by `site`, both by their place in `sites`. Raises OptionError."""
+
+    def lost(self, sent_at: float, now: float) -> None:
+        """A request is given up."""
+
+    def repeated(self, count: int, now: float) -> None:
+        """So many requests were sent again."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all counts as plain lists and numbers.
+
+        Keys: sites, bin_ns, failover_ns, failback_ns, phases (by name: sent, answered, lost, cross, repeated,
+        latency_sum_ns, latency_max_ns, latencies as ascending pairs of nanoseconds and count) and bins (sent, answered
+        by site, lost, cross, latency_sum_ns, latency_max_ns).
+        """
+
+@final
+class NativeWorld:
+    """The native part of a virtual world; see `workbench.engine.virtual.VirtualWorld`.
+
+    Sites, hosts, sockets, services and workloads are numbered from 0 in the order of their making. Whatever is refused
+    raises OptionError, AddressError or Closed.
+    """
+
+    def __new__(
+        cls, seed: int, replication: int = 0, *, window: int = 262_144, story: int | None = None
+    ) -> NativeWorld:
+        """Make an empty world at time 0.
+
+        `window` is how many bytes may be sent on a connection and not be consumed, `story` how many lines to keep.
+        """
+
+    def add_site(
+        self,
+        name: str,
+        *,
+        delay: float,
+        jitter: _Drawn = ("constant", 0.0, 0.0),
+        rate: float | None = None,
+        loss: float = 0.0,
+    ) -> int:
+        """Add a site; the link is the one between its hosts."""
+
+    def link(
+        self,
+        a: int,
+        b: int,
+        *,
+        delay: float,
+        jitter: _Drawn = ("constant", 0.0, 0.0),
+        rate: float | None = None,
+        loss: float = 0.0,
+    ) -> None:
+        """Lay a link between two sites, alike in both directions."""
+
+    def add_host(self, name: str, at: int) -> int:
+        """Add a host to a site."""
+
+    def watch(self, host: int) -> None:
+        """From now on, notices tell of this host's death and return."""
+
+    def is_alive(self, host: int) -> bool:
+        """Is the host alive?"""
+
+    def stream(self, host: int, name: str) -> Stream:
+        """Luck of a host; after each restore it is new."""
+
+    def add_service(
+        self,
+        name: str,
+        kind: str,
+        instances: list[tuple[int, str]],
+        *,
+        workers: int = 1,
+        time: _Drawn = ("constant", 0.0, 0.0),
+        reply: int = 64,
+        **options: float,
+    ) -> int:
+        """Start a service (kind rep or pull) on hosts, each with its address; options are those of its sockets."""
+
+    def add_workload(
+        self,
+        name: str,
+        kind: str,
+        clients: list[tuple[int, list[tuple[str, int]]]],
+        *,
+        load: str,
+        rate: float = 1.0,
+        outstanding: int = 1,
+        think: _Drawn = ("constant", 0.0, 0.0),
+        size: int = 64,
+        timeout: float = 5.0,
+        start: float = 0.0,
+        end: float | None = None,
+        fault: float | None = None,
+        restore: float | None = None,
+        guard: float = 0.0,
+        bin: float = 1.0,
+        **options: float,
+    ) -> int:
+        """Start a workload (kind req or push) on hosts, each with the addresses and priorities that it dials.
+
+        `load` is poisson or paced (`rate` per second), closed (`outstanding`, `think`) or flood. From `start` on, the
+        arguments are those of its Meter.
+        """
+
+    def schedule(self, at_ns: int, action: str, a: int, b: int | None = None) -> None:
+        """Put a fault on the agenda: kill or restore a host; cut, heal or break the link between two sites."""
+
+    def open_socket(self, host: int, kind: str, **options: float) -> int:
+        """Open a socket."""
+
+    def listen(self, socket: int, address: str, send_priority: int, recv_priority: int) -> None:
+        """Listen under any name."""
+
+    def dial(self, socket: int, address: str, send_priority: int, recv_priority: int) -> None:
+        """Keep a connection to a name up."""
+
+    def open_context(self, socket: int) -> int:
+        """Open another conversation. Raises StateError, LimitReached or Closed."""
+
+    def close_context(self, socket: int, context: int) -> None:
+        """End a conversation."""
+
+    def submit_send(self, socket: int, data: _Data, deadline_ns: int | None = None, context: int = 0) -> int:
+        """Send now or later; return the ticket that `outcomes` will answer, perhaps at once."""
+
+    def submit_recv(self, socket: int, deadline_ns: int | None = None, context: int = 0) -> int:
+        """Receive now or later; return the ticket that `outcomes` will answer, perhaps at once."""
+
+    def cancel(self, ticket: int) -> bool:
+        """Take an operation back; False if it has been answered, and then the answer stands."""
+
+    def put_back(self, socket: int, data: bytes, context: int) -> None:
+        """Give a message back that was received but that nobody took."""
+
+    def stats(self, socket: int) -> list[tuple[str, int]]:
+        """Return a socket's counters."""
+
+    def pipe_count(self, socket: int) -> int:
+        """Return how many pipes a socket has."""
+
+    def close_socket(self, socket: int) -> None:
+        """Close a socket; what it has accepted to send still travels."""
+
+    def advance(self, until_ns: int | None = None) -> tuple[int, bool]:
+        """Go on until this moment, or until there are outcomes; without a moment, until nothing is left to happen.
+
+        Returns what time it is then, in nanoseconds, and whether there are outcomes.
+        """
+
+    def has_outcomes(self) -> bool:
+        """Are there outcomes?"""
+
+    def outcomes(self) -> tuple[list[_Outcome], list[tuple[str, int]]]:
+        """Take all outcomes so far: the answers, and ("killed" or "restored", host)."""
+
+    def strike(self, action: str, a: int, b: int | None = None) -> None:
+        """Carry out a fault now; see `schedule`."""
+
+    @property
+    def now_ns(self) -> int:
+        """What time it is, in nanoseconds."""
+
+    @property
+    def events(self) -> int:
+        """How many events there have been."""
+
+    def meter(self, workload: int) -> dict[str, Any]:
+        """Return the counts of a workload; see `Meter.snapshot`."""
+
+    def served(self, service: int) -> list[int]:
+        """Return how many requests each instance of a service has served."""
+
+    def audit(self) -> None:
+        """Raise RuntimeError if any message or request was made up or forgotten."""
+
+    def story(self) -> list[str]:
+        """Return what happened, one line each: nanoseconds, host, what."""
+
+    def story_digest(self) -> tuple[int, int]:
+        """Return how many lines the story has had, and a digest of all of them."""

@@ -3,8 +3,11 @@
 //! One file for each class; the stub `_engine.pyi` documents them.
 
 mod errors;
+mod meters;
 mod real_socket;
 mod relay;
+mod streams;
+mod virtual_world;
 
 use pyo3::prelude::*;
 
@@ -14,5 +17,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     real_socket::register(module)?;
     relay::register(module)?;
+    streams::register(module)?;
+    meters::register(module)?;
+    virtual_world::register(module)?;
     Ok(())
 }

@@ -210,7 +210,7 @@ impl RealSocket {
 }
 
 /// The bytes of anything that has some.
-fn body_of(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+pub(crate) fn body_of(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return Ok(Bytes::copy_from_slice(bytes.as_bytes()));
     }
@@ -226,14 +226,14 @@ fn deadline(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Time>> {
 }
 
 /// Seconds from Python; negative and not-a-number are the caller's mistake.
-fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
+pub(crate) fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
     if value.is_nan() || value < 0.0 {
         return Err(error(py, "OptionError", format!("{name} = {value} is out of range; allowed: 0 or more seconds")));
     }
     Ok(Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX))
 }
 
-fn endpoint_options(py: Python<'_>, send_priority: i64, recv_priority: i64) -> PyResult<EndpointOptions> {
+pub(crate) fn endpoint_options(py: Python<'_>, send_priority: i64, recv_priority: i64) -> PyResult<EndpointOptions> {
     let priority = |level| Priority::new(level).map_err(|wrong| error(py, "OptionError", wrong.to_string()));
     Ok(EndpointOptions { send_priority: priority(send_priority)?, recv_priority: priority(recv_priority)? })
 }
@@ -247,7 +247,7 @@ fn endpoint_error(py: Python<'_>, operation: &str, wrong: EndpointError) -> PyEr
     }
 }
 
-fn socket_options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) -> PyResult<SocketOptions> {
+pub(crate) fn socket_options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) -> PyResult<SocketOptions> {
     let mut options = SocketOptions::default();
     let machine = &mut options.machine;
     for (name, value) in given.into_iter().flatten() {

@@ -183,6 +183,11 @@ impl World {
         self.command(ticket.socket, |machine, _| machine.cancel(ticket.ticket)).unwrap_or(false)
     }
 
+    /// Gives a message back that was received but that nobody took; whoever receives there next gets it.
+    pub fn put_back(&mut self, socket: SocketId, context: ContextId, body: Bytes) -> Result<(), WorldError> {
+        self.command(socket, |machine, now| machine.put_back(now, context, body))
+    }
+
     /// A socket's counters.
     pub fn stats(&self, socket: SocketId) -> Result<Stats, WorldError> {
         Ok(*self.stage.socket(socket)?.machine.stats())

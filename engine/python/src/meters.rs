@@ -1,0 +1,139 @@
+//! `Meter`: what is counted of a workload.
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use sp_proto::Time;
+use sp_virtual::{Bin, Meter, MeterPlan, Phase, Tally};
+
+use crate::errors::error;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyMeter>()
+}
+
+#[pyclass(name = "Meter", module = "workbench._engine")]
+struct PyMeter {
+    meter: Meter,
+}
+
+#[pymethods]
+impl PyMeter {
+    #[new]
+    #[pyo3(signature = (sites, *, start=0.0, end=None, fault=None, restore=None, guard=0.0, bin=1.0))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        sites: Vec<String>,
+        start: f64,
+        end: Option<f64>,
+        fault: Option<f64>,
+        restore: Option<f64>,
+        guard: f64,
+        bin: f64,
+    ) -> PyResult<PyMeter> {
+        Ok(PyMeter { meter: Meter::new(plan(py, sites, start, end, fault, restore, guard, bin)?) })
+    }
+
+    fn sent(&mut self, now: f64) {
+        self.meter.sent(moment(now));
+    }
+
+    #[pyo3(signature = (sent_at, now, home, site=None))]
+    fn answered(&mut self, py: Python<'_>, sent_at: f64, now: f64, home: usize, site: Option<usize>) -> PyResult<()> {
+        let sites = self.meter.plan().sites.len();
+        if home.max(site.unwrap_or(home)) >= sites {
+            return Err(error(py, "OptionError", format!("there are only {sites} sites")));
+        }
+        self.meter.answered(moment(sent_at), moment(now), home, site);
+        Ok(())
+    }
+
+    fn lost(&mut self, sent_at: f64, now: f64) {
+        self.meter.lost(moment(sent_at), moment(now));
+    }
+
+    fn repeated(&mut self, count: u64, now: f64) {
+        self.meter.repeated(count, moment(now));
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        snapshot(py, &self.meter)
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+pub(crate) fn plan(
+    py: Python<'_>,
+    sites: Vec<String>,
+    start: f64,
+    end: Option<f64>,
+    fault: Option<f64>,
+    restore: Option<f64>,
+    guard: f64,
+    bin: f64,
+) -> PyResult<MeterPlan> {
+    if bin.is_nan() || bin <= 0.0 {
+        return Err(error(py, "OptionError", format!("bin = {bin} is out of range; allowed: more than 0 seconds")));
+    }
+    Ok(MeterPlan {
+        sites,
+        from: moment(start),
+        to: end.map_or(Time::NEVER, moment),
+        fault: fault.map(moment),
+        restore: restore.map(moment),
+        guard: Duration::from_nanos(moment(guard).as_nanos()),
+        bin: Duration::from_nanos(moment(bin).as_nanos()),
+    })
+}
+
+/// A meter's counts as plain lists and numbers.
+pub(crate) fn snapshot<'py>(py: Python<'py>, meter: &Meter) -> PyResult<Bound<'py, PyDict>> {
+    let shown = PyDict::new(py);
+    shown.set_item("sites", &meter.plan().sites)?;
+    shown.set_item("bin_ns", nanos(meter.plan().bin))?;
+    shown.set_item("failover_ns", meter.failover().map(nanos))?;
+    shown.set_item("failback_ns", meter.failback().map(nanos))?;
+    let phases = PyDict::new(py);
+    for phase in Phase::ALL {
+        phases.set_item(phase.name(), tally(py, meter.phase(phase))?)?;
+    }
+    shown.set_item("phases", phases)?;
+    let bins = meter.bins().iter().map(|row| bin(py, row)).collect::<PyResult<Vec<_>>>()?;
+    shown.set_item("bins", PyList::new(py, bins)?)?;
+    Ok(shown)
+}
+
+fn tally<'py>(py: Python<'py>, tally: &Tally) -> PyResult<Bound<'py, PyDict>> {
+    let shown = PyDict::new(py);
+    shown.set_item("sent", tally.sent)?;
+    shown.set_item("answered", tally.answered)?;
+    shown.set_item("lost", tally.lost)?;
+    shown.set_item("cross", tally.cross)?;
+    shown.set_item("repeated", tally.repeated)?;
+    shown.set_item("latency_sum_ns", tally.latency_sum)?;
+    shown.set_item("latency_max_ns", tally.latency_max)?;
+    shown.set_item("latencies", tally.latencies().collect::<Vec<_>>())?;
+    Ok(shown)
+}
+
+fn bin<'py>(py: Python<'py>, bin: &Bin) -> PyResult<Bound<'py, PyDict>> {
+    let shown = PyDict::new(py);
+    shown.set_item("sent", bin.sent)?;
+    shown.set_item("answered", &bin.answered)?;
+    shown.set_item("lost", bin.lost)?;
+    shown.set_item("cross", bin.cross)?;
+    shown.set_item("latency_sum_ns", bin.latency_sum)?;
+    shown.set_item("latency_max_ns", bin.latency_max)?;
+    Ok(shown)
+}
+
+/// The nearest nanosecond; what lies before the world began is its beginning.
+fn moment(seconds: f64) -> Time {
+    Time::from_nanos((seconds * 1e9).round() as u64)
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

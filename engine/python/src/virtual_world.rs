@@ -1,0 +1,427 @@
+//! `NativeWorld`: the native part of a virtual world.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use sp_link::LinkOptions;
+use sp_proto::{Answer, ContextId, EndpointOptions, Kind, Ticket, Time};
+use sp_virtual::{
+    ClientPlan, Fault, HostId, InstancePlan, Load, Outcome, OutsideTicket, Progress, ServiceId, ServicePlan, SiteId,
+    SocketId, WorkloadId, WorkloadPlan, World, WorldError, WorldOptions,
+};
+
+use crate::errors::{error, name_of};
+use crate::meters;
+use crate::real_socket::{body_of, endpoint_options, seconds, socket_options};
+use crate::streams::{PyStream, distribution};
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<NativeWorld>()
+}
+
+/// The lock is held for one call at a time, and never while the interpreter is waited for.
+#[pyclass(frozen, module = "workbench._engine")]
+struct NativeWorld {
+    world: Mutex<World>,
+}
+
+/// A ticket; the name of an exception and its text, if it failed; the message, if one was received.
+type Answered<'py> = (u64, Option<(&'static str, String)>, Option<Bound<'py, PyBytes>>);
+/// "killed" or "restored", and the host.
+type Notice = (&'static str, u32);
+/// The kind of a distribution and its two parameters.
+type Drawn<'a> = (&'a str, f64, f64);
+
+#[pymethods]
+impl NativeWorld {
+    #[new]
+    #[pyo3(signature = (seed, replication=0, *, window=262_144, story=None))]
+    fn new(seed: u64, replication: u64, window: usize, story: Option<usize>) -> NativeWorld {
+        let options = WorldOptions { seed, replication, window: window.max(1), story };
+        NativeWorld { world: Mutex::new(World::new(options)) }
+    }
+
+    #[pyo3(signature = (name, *, delay, jitter=("constant", 0.0, 0.0), rate=None, loss=0.0))]
+    fn add_site(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        delay: f64,
+        jitter: Drawn<'_>,
+        rate: Option<f64>,
+        loss: f64,
+    ) -> PyResult<u32> {
+        let within = link_options(py, delay, jitter, rate, loss)?;
+        translate(py, self.lock().add_site(name, within)).map(SiteId::number)
+    }
+
+    #[pyo3(signature = (a, b, *, delay, jitter=("constant", 0.0, 0.0), rate=None, loss=0.0))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn link(
+        &self,
+        py: Python<'_>,
+        a: u32,
+        b: u32,
+        delay: f64,
+        jitter: Drawn<'_>,
+        rate: Option<f64>,
+        loss: f64,
+    ) -> PyResult<()> {
+        let options = link_options(py, delay, jitter, rate, loss)?;
+        translate(py, self.lock().link(site(a), site(b), options))
+    }
+
+    fn add_host(&self, py: Python<'_>, name: &str, at: u32) -> PyResult<u32> {
+        translate(py, self.lock().add_host(name, site(at))).map(HostId::number)
+    }
+
+    fn watch(&self, py: Python<'_>, host: u32) -> PyResult<()> {
+        translate(py, self.lock().watch(host_of(host)))
+    }
+
+    fn is_alive(&self, py: Python<'_>, host: u32) -> PyResult<bool> {
+        translate(py, self.lock().is_alive(host_of(host)))
+    }
+
+    fn stream(&self, py: Python<'_>, host: u32, name: &str) -> PyResult<PyStream> {
+        translate(py, self.lock().stream(host_of(host), name)).map(PyStream::from)
+    }
+
+    #[pyo3(signature = (name, kind, instances, *, workers=1, time=("constant", 0.0, 0.0), reply=64, **options))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn add_service(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        kind: &str,
+        instances: Vec<(u32, String)>,
+        workers: u32,
+        time: Drawn<'_>,
+        reply: usize,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<u32> {
+        let plan = ServicePlan {
+            name: name.to_owned(),
+            kind: kind_of(py, kind)?,
+            instances: instances
+                .into_iter()
+                .map(|(host, address)| InstancePlan { host: host_of(host), address })
+                .collect(),
+            workers,
+            time: distribution(py, time)?,
+            reply,
+            options: socket_options(py, options)?.machine,
+        };
+        translate(py, self.lock().add_service(plan)).map(ServiceId::number)
+    }
+
+    #[pyo3(signature = (
+        name, kind, clients, *, load, rate=1.0, outstanding=1, think=("constant", 0.0, 0.0), size=64, timeout=5.0,
+        start=0.0, end=None, fault=None, restore=None, guard=0.0, bin=1.0, **options
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn add_workload(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        kind: &str,
+        clients: Vec<(u32, Vec<(String, i64)>)>,
+        load: &str,
+        rate: f64,
+        outstanding: u32,
+        think: Drawn<'_>,
+        size: usize,
+        timeout: f64,
+        start: f64,
+        end: Option<f64>,
+        fault: Option<f64>,
+        restore: Option<f64>,
+        guard: f64,
+        bin: f64,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<u32> {
+        let load = match load {
+            "poisson" => Load::Poisson { rate },
+            "paced" => Load::Paced { rate },
+            "closed" => Load::Closed { outstanding, think: distribution(py, think)? },
+            "flood" => Load::Flood,
+            _ => {
+                let text = format!("load {load:?} is unknown; there are poisson, paced, closed and flood");
+                return Err(error(py, "OptionError", text));
+            }
+        };
+        let clients = clients.into_iter().map(|(host, dials)| client(py, host, dials)).collect::<PyResult<_>>()?;
+        let sites = self.lock().sites().to_vec();
+        let plan = WorkloadPlan {
+            name: name.to_owned(),
+            kind: kind_of(py, kind)?,
+            clients,
+            load,
+            size,
+            timeout: seconds(py, "timeout", timeout)?,
+            options: socket_options(py, options)?.machine,
+            meter: meters::plan(py, sites, start, end, fault, restore, guard, bin)?,
+        };
+        translate(py, self.lock().add_workload(plan)).map(WorkloadId::number)
+    }
+
+    #[pyo3(signature = (at_ns, action, a, b=None))]
+    fn schedule(&self, py: Python<'_>, at_ns: u64, action: &str, a: u32, b: Option<u32>) -> PyResult<()> {
+        let fault = fault(py, action, a, b)?;
+        translate(py, self.lock().schedule(Time::from_nanos(at_ns), fault))
+    }
+
+    // Sockets
+
+    #[pyo3(signature = (host, kind, **options))]
+    fn open_socket(&self, py: Python<'_>, host: u32, kind: &str, options: Option<&Bound<'_, PyDict>>) -> PyResult<u32> {
+        let (kind, options) = (kind_of(py, kind)?, socket_options(py, options)?.machine);
+        translate(py, self.lock().open_socket(host_of(host), kind, options)).map(SocketId::number)
+    }
+
+    fn listen(
+        &self,
+        py: Python<'_>,
+        socket: u32,
+        address: &str,
+        send_priority: i64,
+        recv_priority: i64,
+    ) -> PyResult<()> {
+        let options = endpoint_options(py, send_priority, recv_priority)?;
+        translate(py, self.lock().listen(socket_of(socket), address, options))
+    }
+
+    fn dial(&self, py: Python<'_>, socket: u32, address: &str, send_priority: i64, recv_priority: i64) -> PyResult<()> {
+        let options = endpoint_options(py, send_priority, recv_priority)?;
+        translate(py, self.lock().dial(socket_of(socket), address, options))
+    }
+
+    fn open_context(&self, py: Python<'_>, socket: u32) -> PyResult<u32> {
+        translate(py, self.lock().open_context(socket_of(socket))).map(ContextId::number)
+    }
+
+    fn close_context(&self, py: Python<'_>, socket: u32, context: u32) -> PyResult<()> {
+        translate(py, self.lock().close_context(socket_of(socket), ContextId::from_number(context)))
+    }
+
+    #[pyo3(signature = (socket, data, deadline_ns=None, context=0))]
+    fn submit_send(
+        &self,
+        py: Python<'_>,
+        socket: u32,
+        data: &Bound<'_, PyAny>,
+        deadline_ns: Option<u64>,
+        context: u32,
+    ) -> PyResult<u64> {
+        let (body, deadline) = (body_of(data)?, deadline_ns.map(Time::from_nanos));
+        let context = ContextId::from_number(context);
+        translate(py, self.lock().submit_send(socket_of(socket), context, body, deadline)).map(key)
+    }
+
+    #[pyo3(signature = (socket, deadline_ns=None, context=0))]
+    fn submit_recv(&self, py: Python<'_>, socket: u32, deadline_ns: Option<u64>, context: u32) -> PyResult<u64> {
+        let deadline = deadline_ns.map(Time::from_nanos);
+        translate(py, self.lock().submit_recv(socket_of(socket), ContextId::from_number(context), deadline)).map(key)
+    }
+
+    /// False if it has been answered: then the answer stands.
+    fn cancel(&self, ticket: u64) -> bool {
+        self.lock().cancel(ticket_of(ticket))
+    }
+
+    /// Gives a message back that was received but that nobody took.
+    fn put_back(&self, py: Python<'_>, socket: u32, data: &Bound<'_, PyBytes>, context: u32) -> PyResult<()> {
+        let body = Bytes::copy_from_slice(data.as_bytes());
+        translate(py, self.lock().put_back(socket_of(socket), ContextId::from_number(context), body))
+    }
+
+    fn stats(&self, py: Python<'_>, socket: u32) -> PyResult<Vec<(&'static str, u64)>> {
+        translate(py, self.lock().stats(socket_of(socket))).map(|stats| stats.rows().to_vec())
+    }
+
+    fn pipe_count(&self, py: Python<'_>, socket: u32) -> PyResult<usize> {
+        translate(py, self.lock().pipe_count(socket_of(socket)))
+    }
+
+    fn close_socket(&self, py: Python<'_>, socket: u32) -> PyResult<()> {
+        translate(py, self.lock().close_socket(socket_of(socket)))
+    }
+
+    // Time and faults
+
+    /// Goes on until this moment, or until there are outcomes, or, without a moment, until nothing is left to happen.
+    /// Returns what time it is then, and whether there are outcomes.
+    #[pyo3(signature = (until_ns=None))]
+    fn advance(&self, py: Python<'_>, until_ns: Option<u64>) -> PyResult<(u64, bool)> {
+        let until = until_ns.map_or(Time::NEVER, Time::from_nanos);
+        loop {
+            let (progress, now) = py.detach(|| {
+                let mut world = self.lock();
+                (world.advance_by(until, EVENTS_BETWEEN_SIGNALS), world.now())
+            });
+            match progress {
+                Progress::Paused => py.check_signals()?,
+                Progress::Arrived | Progress::Outcome => return Ok((now.as_nanos(), progress == Progress::Outcome)),
+            }
+        }
+    }
+
+    fn has_outcomes(&self) -> bool {
+        self.lock().has_outcomes()
+    }
+
+    /// All outcomes so far: the answers, and the hosts killed and restored.
+    fn outcomes<'py>(&self, py: Python<'py>) -> (Vec<Answered<'py>>, Vec<Notice>) {
+        let (mut answers, mut notices) = (Vec::new(), Vec::new());
+        let mut world = self.lock();
+        while let Some(outcome) = world.poll_outcome() {
+            match outcome {
+                Outcome::Answered(ticket, answer) => answers.push(answered(py, ticket, answer)),
+                Outcome::Killed(host) => notices.push(("killed", host.number())),
+                Outcome::Restored(host) => notices.push(("restored", host.number())),
+            }
+        }
+        (answers, notices)
+    }
+
+    /// Carries out a fault now.
+    #[pyo3(signature = (action, a, b=None))]
+    fn strike(&self, py: Python<'_>, action: &str, a: u32, b: Option<u32>) -> PyResult<()> {
+        let fault = fault(py, action, a, b)?;
+        translate(py, self.lock().strike(fault))
+    }
+
+    #[getter]
+    fn now_ns(&self) -> u64 {
+        self.lock().now().as_nanos()
+    }
+
+    #[getter]
+    fn events(&self) -> u64 {
+        self.lock().events()
+    }
+
+    // What came of it
+
+    fn meter<'py>(&self, py: Python<'py>, workload: u32) -> PyResult<Bound<'py, PyDict>> {
+        let mut world = self.lock();
+        let meter = translate(py, world.meter(WorkloadId::from_number(workload)))?;
+        meters::snapshot(py, meter)
+    }
+
+    /// How many requests each instance of a service has served.
+    fn served(&self, py: Python<'_>, service: u32) -> PyResult<Vec<u64>> {
+        let world = self.lock();
+        let instances = translate(py, world.instances(ServiceId::from_number(service)))?;
+        instances.into_iter().map(|instance| translate(py, world.served(instance))).collect()
+    }
+
+    /// Raises `RuntimeError` if anything was made up or forgotten.
+    fn audit(&self) -> PyResult<()> {
+        self.lock().audit().map_err(pyo3::exceptions::PyRuntimeError::new_err)
+    }
+
+    fn story(&self) -> Vec<String> {
+        self.lock().story().map(|story| story.lines().map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    /// How many lines the story has had, and a digest of all of them.
+    fn story_digest(&self) -> (u64, u64) {
+        self.lock().story().map_or((0, 0), |story| (story.told(), story.digest()))
+    }
+}
+
+impl NativeWorld {
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn translate<T>(py: Python<'_>, result: Result<T, WorldError>) -> PyResult<T> {
+    result.map_err(|wrong| {
+        let name = match &wrong {
+            WorldError::Socket(wrong) => name_of(wrong),
+            WorldError::Down(_) => "Closed",
+            WorldError::Taken { what: "listener", .. } | WorldError::NoLink(..) => "AddressError",
+            WorldError::Taken { .. }
+            | WorldError::Unknown { .. }
+            | WorldError::Plan(_)
+            | WorldError::Link(_)
+            | WorldError::Distribution(_)
+            | WorldError::Option(_) => "OptionError",
+        };
+        error(py, name, wrong.to_string())
+    })
+}
+
+fn answered(py: Python<'_>, ticket: OutsideTicket, answer: Answer) -> Answered<'_> {
+    match answer {
+        Answer::Sent => (key(ticket), None, None),
+        Answer::Received(message) => (key(ticket), None, Some(PyBytes::new(py, &message.body))),
+        Answer::Failed(wrong) => (key(ticket), Some((name_of(&wrong), wrong.to_string())), None),
+    }
+}
+
+fn link_options(py: Python<'_>, delay: f64, jitter: Drawn<'_>, rate: Option<f64>, loss: f64) -> PyResult<LinkOptions> {
+    Ok(LinkOptions {
+        delay: seconds(py, "delay", delay)?,
+        jitter: distribution(py, jitter)?,
+        rate: rate.map(|bits| bits as u64),
+        loss,
+    })
+}
+
+fn client(py: Python<'_>, host: u32, dials: Vec<(String, i64)>) -> PyResult<ClientPlan> {
+    let default = i64::from(EndpointOptions::default().recv_priority.level());
+    let targets = dials
+        .into_iter()
+        .map(|(address, level)| Ok((address, endpoint_options(py, level, default)?)))
+        .collect::<PyResult<_>>()?;
+    Ok(ClientPlan { host: host_of(host), targets })
+}
+
+fn fault(py: Python<'_>, action: &str, a: u32, b: Option<u32>) -> PyResult<Fault> {
+    match (action, b) {
+        ("kill", None) => Ok(Fault::Kill(host_of(a))),
+        ("restore", None) => Ok(Fault::Restore(host_of(a))),
+        ("cut", Some(b)) => Ok(Fault::Cut(site(a), site(b))),
+        ("heal", Some(b)) => Ok(Fault::Heal(site(a), site(b))),
+        ("break", Some(b)) => Ok(Fault::Break(site(a), site(b))),
+        _ => {
+            let text =
+                format!("{action}: there are kill and restore of a host, and cut, heal and break between two sites");
+            Err(error(py, "OptionError", text))
+        }
+    }
+}
+
+fn kind_of(py: Python<'_>, kind: &str) -> PyResult<Kind> {
+    kind.parse().map_err(|text| error(py, "OptionError", text))
+}
+
+/// A ticket as one number: the socket above, the socket's own number below.
+fn key(ticket: OutsideTicket) -> u64 {
+    u64::from(ticket.socket.number()) << TICKET_BITS | ticket.ticket.number()
+}
+
+fn ticket_of(key: u64) -> OutsideTicket {
+    let ticket = Ticket::from_number(key & ((1 << TICKET_BITS) - 1));
+    OutsideTicket { socket: SocketId::from_number((key >> TICKET_BITS) as u32), ticket }
+}
+
+fn site(number: u32) -> SiteId {
+    SiteId::from_number(number)
+}
+
+fn host_of(number: u32) -> HostId {
+    HostId::from_number(number)
+}
+
+fn socket_of(number: u32) -> SocketId {
+    SocketId::from_number(number)
+}
+
+const TICKET_BITS: u32 = 40;
+const EVENTS_BETWEEN_SIGNALS: u64 = 200_000;
