@@ -1,7 +1,8 @@
 """The four roles of a measuring process: receive and send a flood, reply and ask in turn.
 
 Each warms up, measures for a fixed *time* (round trips for longer if there are too few), says what it measured, and
-keeps going, so that the other end's window is not disturbed, until it is told to stop. Garbage collection is off, and what exists by then is out of its sight.
+keeps going, so that the other end's window is not disturbed, until it is told to stop. Garbage collection is off, and
+what exists by then is out of its sight.
 """
 
 from __future__ import annotations

@@ -13,9 +13,12 @@ from collections.abc import Awaitable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-from workbench._engine import Stream
+from workbench._engine import Meter, Stream
 from workbench.engine.socket import CLASSES, Socket
 from workbench.engine.world import Behaviour, Kind
+
+
+__all__ = ["Meter", "RealHost", "RealWorld", "Stream"]
 
 
 class RealWorld:
@@ -98,6 +101,7 @@ class RealHost:
         self._behaviours: list[Behaviour] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: list[Socket] = []
+        self._life = 1
 
     @property
     def name(self) -> str:
@@ -122,8 +126,9 @@ class RealHost:
         return socket
 
     def stream(self, name: str) -> Stream:
-        """Luck of its own, from the world's seed, the replication and "host/name"."""
-        return Stream(self._world.seed, self._world.replication, f"{self._name}/{name}")
+        """Luck of its own, from the world's seed, the replication and "host/name"; after each restore it is new."""
+        life = f"#{self._life}" if self._life > 1 else ""
+        return Stream(self._world.seed, self._world.replication, f"{self._name}{life}/{name}")
 
     def play(self, behaviour: Behaviour) -> None:
         """Start `behaviour` now, and again after each restore."""
@@ -148,6 +153,7 @@ class RealHost:
 
     def restore(self) -> None:
         """Start again what the host was playing."""
+        self._life += 1
         for behaviour in self._behaviours:
             self.spawn(behaviour(self))
 

@@ -97,6 +97,13 @@ class Socket:
         """Receive from asyncio; the same as `recv`. A task that is cancelled loses no message."""
         return await self._loop.recv(timeout)
 
+    def context(self) -> "Context":
+        """Open another conversation, with a request of its own (REQ) or in hand (REP).
+
+        Raises StateError on the other kinds of sockets, LimitReached beyond `max_contexts`, or Closed.
+        """
+        return Context(self)
+
     def stats(self) -> dict[str, int]:
         """Return the counters of the socket: messages, bytes, drops by reason, limits that were reached."""
         return dict(self._native.stats())
@@ -147,7 +154,7 @@ class Socket:
 class Context:
     """One conversation on a REQ or REP socket: many can be under way at once, each with its own request and reply."""
 
-    def __init__(self, socket: "Req | Rep") -> None:
+    def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._native = socket._native
         self._number = self._native.open_context()
@@ -187,19 +194,11 @@ class Req(Socket):
 
     kind = "req"
 
-    def context(self) -> Context:
-        """Open another conversation, with a request of its own."""
-        return Context(self)
-
 
 class Rep(Socket):
     """Replies: receive a request, send its reply. Receiving again abandons the request in hand."""
 
     kind = "rep"
-
-    def context(self) -> Context:
-        """Open another conversation, so that several requests can be in hand at once."""
-        return Context(self)
 
 
 class Push(Socket):

@@ -174,8 +174,9 @@ class VirtualWorld(simpy.Environment):
     # What behaviours see
 
     def sleep(self, seconds: float) -> "Wait":
-        """Wait."""
-        return Wait(self.timeout(max(0.0, seconds)))
+        """Wait, to the nanosecond, as native roles do: sums of floating-point times would drift from theirs."""
+        moment = (self._native.now_ns + _ns(max(0.0, seconds))) / 1e9
+        return Wait(self.timeout(max(0.0, moment - self._now)))
 
     def wait(self, event: Event) -> "Wait":
         """Wait for any SimPy event: ``item = await world.wait(store.get())``."""

@@ -10,6 +10,10 @@ from workbench.results import Histogram, TimelineRow
 from workbench.scenario import Scenario
 
 PHASES = ("before", "during", "after")
+ALL_PHASES = ("before", "onset", "during", "after")
+"""Requests sent within GUARD before the first fault are the onset: the fault may find them on their way."""
+GUARD = 0.5
+"""Seconds."""
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
 BINS = 120
 """Bins of the timeline of a run."""
@@ -42,6 +46,17 @@ class Window:
             restore=max(ends) if repaired else None,
             bin=scenario.run.duration / BINS,
         )
+
+    def for_meter(self) -> dict[str, Any]:
+        """The arguments of a native meter."""
+        return {
+            "start": self.start,
+            "end": self.end,
+            "fault": self.fault,
+            "restore": self.restore,
+            "guard": GUARD,
+            "bin": self.bin,
+        }
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,7 @@ class Reading:
 
     workload: str
     tallies: Mapping[str, Tally]
-    """By phase; a run without faults has only "before"."""
+    """By phase; in a run without faults everything is "before"."""
     failover: float | None
     failback: float | None
     timeline: tuple[TimelineRow, ...]
@@ -118,7 +133,7 @@ class Reading:
         ]
         return cls(
             workload,
-            {phase: Tally.read(snapshot["phases"][phase]) for phase in PHASES},
+            {phase: Tally.read(snapshot["phases"][phase]) for phase in ALL_PHASES},
             None if snapshot["failover_ns"] is None else snapshot["failover_ns"] / 1e9,
             None if snapshot["failback_ns"] is None else snapshot["failback_ns"] / 1e9,
             tuple(timeline),
@@ -138,7 +153,7 @@ class Reading:
                 known["answered"][site] = known["answered"].get(site, 0) + count
         return cls(
             readings[0].workload,
-            {phase: sum((one.tallies[phase] for one in readings), Tally()) for phase in PHASES},
+            {phase: sum((one.tallies[phase] for one in readings), Tally()) for phase in ALL_PHASES},
             min((one.failover for one in readings if one.failover is not None), default=None),
             min((one.failback for one in readings if one.failback is not None), default=None),
             tuple(rows[start] for start in sorted(rows)),
@@ -185,6 +200,19 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
             counts[f"{prefix}{what}"] = getattr(whole, what)
     timeline = tuple(row for reading in readings for row in reading.timeline)
     return Measured(metrics, histograms, timeline, counts)
+
+
+def observed(observations: Iterable[tuple[str, float, str]]) -> dict[str, float]:
+    """The mean, the median and the 99th percentile of what behaviours have observed, by name."""
+    values: dict[str, list[float]] = {}
+    for name, value, _ in observations:
+        values.setdefault(name, []).append(float(value))
+    metrics: dict[str, float] = {}
+    for name, seen in values.items():
+        metrics[f"observed.{name}.mean"] = float(np.mean(seen))
+        metrics[f"observed.{name}.p50"], metrics[f"observed.{name}.p99"] = map(float, np.quantile(seen, (0.5, 0.99)))
+        metrics[f"observed.{name}.count"] = len(seen)
+    return metrics
 
 
 def _name(metrics: dict[str, float], prefix: str, suffix: str, tally: Tally) -> None:

@@ -1,0 +1,135 @@
+"""One replication: a scenario's point played once in the virtual world."""
+
+import time
+from functools import partial
+from typing import Any
+
+from workbench.engine.virtual import Drawn, VirtualHost, VirtualWorld
+from workbench.model import custom
+from workbench.model.cast import Cast, Part, cast
+from workbench.model.measure import Reading, Window, measure, observed
+from workbench.results import Replication
+from workbench.scenario import Distribution, LinkShape, Scenario, Service, Workload
+
+
+def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
+    """Play the scenario once. All luck comes from `seed` and `index`, so every point of a sweep has the same.
+
+    Raises ScenarioError if a behaviour cannot be played, and RuntimeError if the books do not balance at the end.
+    """
+    started = time.perf_counter()
+    stage = Stage(scenario, VirtualWorld(seed=seed, replication=index))
+    stage.world.run(until=scenario.run.duration)
+    stage.world.audit()
+    measured = measure(Window.of(scenario), stage.readings())
+    return Replication(
+        point=point,
+        index=index,
+        seed=seed,
+        metrics=measured.metrics | observed(stage.world.observations),
+        histograms=measured.histograms,
+        timeline=measured.timeline,
+        counts=measured.counts,
+        events=stage.world.events,
+        wall_s=time.perf_counter() - started,
+    )
+
+
+class Stage:
+    """A virtual world with a scenario's cast in it: declared parts play natively, behaviours in Python."""
+
+    def __init__(self, scenario: Scenario, world: VirtualWorld) -> None:
+        self.scenario = scenario
+        self.world = world
+        self.cast: Cast = cast(scenario)
+        self._metered: list[str] = []
+        self._build()
+        for name, service in scenario.services.items():
+            self._serve(name, service)
+        for name, workload in scenario.workloads.items():
+            self._ask(name, workload)
+        self._plan_faults()
+
+    def readings(self) -> list[Reading]:
+        """What the meters of the declared workloads show."""
+        return [Reading.read(name, self.world.meter(name)) for name in self._metered]
+
+    def _build(self) -> None:
+        for name, site in self.scenario.sites.items():
+            self.world.site(name, **shape(site.within))
+        for link in self.scenario.links:
+            self.world.link(*link.between, **shape(link))
+        for part in self.cast.parts:
+            self._host(part)
+
+    def _serve(self, name: str, service: Service) -> None:
+        parts = self.cast.of("service", name)
+        if service.behaviour is not None:
+            function = custom.load_behaviour(self.scenario, service.behaviour)
+            for part in parts:
+                peers = custom.Peers(listen=part.name)
+                self._host(part).play(partial(self._play, function, peers, service.options))
+            return
+        self.world.add_service(
+            name,
+            "rep" if service.pattern == "reply" else "pull",
+            [(part.name, part.name) for part in parts],
+            workers=service.workers,
+            time=drawn(service.time),
+            reply=service.reply,
+            recv_queue=service.queue,
+        )
+
+    def _ask(self, name: str, workload: Workload) -> None:
+        parts = self.cast.of("workload", name)
+        dials = {part: [(dial.target.name, dial.priority) for dial in self.cast.dials(part)] for part in parts}
+        if workload.behaviour is not None:
+            function = custom.load_behaviour(self.scenario, workload.behaviour)
+            for part in parts:
+                peers = custom.Peers(dials=tuple(dials[part]))
+                self._host(part).play(partial(self._play, function, peers, workload.options))
+            return
+        load = workload.load
+        collects = self.scenario.services[workload.to].pattern == "collect"
+        self.world.add_workload(
+            name,
+            "push" if collects else "req",
+            [(part.name, dials[part]) for part in parts],
+            load=load.kind,
+            rate=load.rate or 1.0,
+            outstanding=load.outstanding,
+            think=drawn(load.think) if load.think is not None else ("constant", 0.0, 0.0),
+            size=workload.size,
+            timeout=workload.timeout,
+            resend=workload.resend,
+            **Window.of(self.scenario).for_meter(),
+        )
+        self._metered.append(name)
+
+    def _play(self, function: custom.Custom, peers: custom.Peers, options: dict[str, Any], host: VirtualHost) -> Any:
+        return custom.start(function, host, peers, options)
+
+    def _plan_faults(self) -> None:
+        for event in self.scenario.fault_events():
+            if event.link is not None:
+                self.world.schedule_fault(event.at, event.action, *event.link)
+            for part in self.cast.killed_by(event.instances):
+                self.world.schedule_fault(event.at, event.action, part.name)
+
+    def _host(self, part: Part) -> VirtualHost:
+        return self.world.host(part.name, part.site)
+
+
+def shape(link: LinkShape) -> dict[str, Any]:
+    """A declared link as the virtual world takes it. Nothing is instantaneous: a delay of zero becomes a nanosecond."""
+    return {
+        "delay": max(link.one_way, 1e-9),
+        "jitter": ("exponential", link.jitter, 0.0) if link.jitter else ("constant", 0.0, 0.0),
+        "rate": link.rate,
+        "loss": link.loss,
+    }
+
+
+def drawn(distribution: Distribution) -> Drawn:
+    """A distribution as the native world takes it."""
+    return distribution.kind, distribution.a, distribution.b
