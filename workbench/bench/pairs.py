@@ -71,7 +71,7 @@ def order(tasks: Sequence[Task], block: int, seed: int) -> list[Task]:
     ordered = []
     for group in groups:
         members = [task for task in tasks if task.group == group]
-        pass
+        luck.shuffle(members)
         ordered += members
     return ordered
 
