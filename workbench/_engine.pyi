@@ -85,7 +85,7 @@ class RealSocket:
 
 @final
 class Relay:
-    """A link laid under real sockets, for any library: it listens on this machine and lets bytes pass as the link would.
+    """A link laid under real sockets, for any library: it lets bytes pass as the link would.
 
     `delay` and the parameters of `jitter` (a distribution's name and its two parameters) are in seconds, `rate` in bits
     per second, `loss` the probability that a segment is lost and sent again.
@@ -96,7 +96,7 @@ class Relay:
         name: str,
         *,
         delay: float,
-        jitter: tuple[str, float, float] = ("constant", 0.0, 0.0),
+        jitter: tuple[str, float, float] = ...,
         rate: float | None = None,
         loss: float = 0.0,
         seed: int = 0,
@@ -164,7 +164,7 @@ class Meter:
         fault: float | None = None,
         restore: float | None = None,
         guard: float = 0.0,
-        bin: float = 1.0,
+        bin: float = 1.0,  # noqa: A002
     ) -> Meter:
         """Make a meter that has counted nothing; `bin` is the width of the bins of its timeline. Raises OptionError."""
 
@@ -209,7 +209,7 @@ class NativeWorld:
         name: str,
         *,
         delay: float,
-        jitter: _Drawn = ("constant", 0.0, 0.0),
+        jitter: _Drawn = ...,
         rate: float | None = None,
         loss: float = 0.0,
     ) -> int:
@@ -221,7 +221,7 @@ class NativeWorld:
         b: int,
         *,
         delay: float,
-        jitter: _Drawn = ("constant", 0.0, 0.0),
+        jitter: _Drawn = ...,
         rate: float | None = None,
         loss: float = 0.0,
     ) -> None:
@@ -246,7 +246,7 @@ class NativeWorld:
         instances: list[tuple[int, str]],
         *,
         workers: int = 1,
-        time: _Drawn = ("constant", 0.0, 0.0),
+        time: _Drawn = ...,
         reply: int = 64,
         **options: float,
     ) -> int:
@@ -261,7 +261,7 @@ class NativeWorld:
         load: str,
         rate: float = 1.0,
         outstanding: int = 1,
-        think: _Drawn = ("constant", 0.0, 0.0),
+        think: _Drawn = ...,
         size: int = 64,
         timeout: float = 5.0,
         start: float = 0.0,
@@ -269,7 +269,7 @@ class NativeWorld:
         fault: float | None = None,
         restore: float | None = None,
         guard: float = 0.0,
-        bin: float = 1.0,
+        bin: float = 1.0,  # noqa: A002
         **options: float,
     ) -> int:
         """Start a workload (kind req or push) on hosts, each with the addresses and priorities that it dials.
