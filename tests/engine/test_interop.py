@@ -95,21 +95,21 @@ def test_nanocat_asks_and_is_answered(body, tmp_path):
 
 @needs_nanocat
 def test_nanocat_answers():
-    with Req(listen="tcp://127.0.0.1:0") as req:
-        with nanocat("--rep", "--connect", req.addresses[0], "--data", "42", "--raw"):
-            req.send(b"what is it?")
-            assert req.recv(PATIENCE) == b"42"
+    with (
+        Req(listen="tcp://127.0.0.1:0") as req,
+        nanocat("--rep", "--connect", req.addresses[0], "--data", "42", "--raw"),
+    ):
+        req.send(b"what is it?")
+        assert req.recv(PATIENCE) == b"42"
 
 
 @needs_nanocat
 def test_nanocat_hands_out_and_takes_in():
-    with Pull(listen="tcp://127.0.0.1:0") as pull:
-        with nanocat("--push", "--connect", pull.addresses[0], "--data", "work"):
-            assert pull.recv(PATIENCE) == b"work"
-    with Push(listen="tcp://127.0.0.1:0") as push:
-        with nanocat("--pull", "--connect", push.addresses[0], "--raw") as cat:
-            push.send(b"done", PATIENCE)
-            assert cat.stdout.read(4) == b"done"
+    with Pull(listen="tcp://127.0.0.1:0") as pull, nanocat("--push", "--connect", pull.addresses[0], "--data", "work"):
+        assert pull.recv(PATIENCE) == b"work"
+    with Push(listen="tcp://127.0.0.1:0") as push, nanocat("--pull", "--connect", push.addresses[0], "--raw") as cat:
+        push.send(b"done", PATIENCE)
+        assert cat.stdout.read(4) == b"done"
 
 
 class nanocat:  # noqa: N801 - it is the program's name

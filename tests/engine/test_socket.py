@@ -261,8 +261,7 @@ def test_threads_share_a_socket(address):
                 push.send(b"%d/%d" % (thread, number))
 
         def receive() -> None:
-            for _ in range(each):
-                received.append(pull.recv(PATIENCE))
+            received.extend(pull.recv(PATIENCE) for _ in range(each))
 
         workers = [threading.Thread(target=send, args=(thread,)) for thread in range(threads)]
         workers += [threading.Thread(target=receive) for _ in range(threads)]

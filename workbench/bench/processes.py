@@ -27,7 +27,7 @@ LONGEST_LINE = 256 * 2**20
 """Bytes of one line; a child that says more is broken."""
 
 
-class ChildFailed(Exception):  # noqa: N818 - it tells what happened, as the engine's exceptions do
+class ChildFailed(Exception):
     """A child said it could not go on, ended before its time, or did not answer in time."""
 
     def __init__(self, name: str, reason: str) -> None:

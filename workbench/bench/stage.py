@@ -8,7 +8,7 @@ declared. Processes are fresh for each replication and end with it, however it e
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from workbench.engine.relay import Relay
 from workbench.model.cast import Cast, cast
 from workbench.model.links import is_shaped
 from workbench.model.measure import Reading, Window, measure, observed
+from workbench.model.progress import Progress, silent
 from workbench.results import Replication, Writer
 from workbench.scenario import LinkShape, Scenario, SweepPoint
 
@@ -33,7 +34,7 @@ def play(
     count: int,
     *,
     writer: Writer | None = None,
-    tell: Callable[[int, int, str], None] = lambda done, total, what: None,
+    tell: Progress = silent,
 ) -> list[Replication]:
     """Play each point `count` times, the points in an order drawn anew for each round.
 

@@ -3,16 +3,18 @@
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from workbench.results import Link, Replication, Result, Run, Writer
-    from workbench.results.compare import By
+    from workbench.model.conclude import Outcome
+    from workbench.model.progress import Progress
+    from workbench.results import Result, Run, Writer
     from workbench.scenario import Scenario, SweepPoint
 
 QUICK = {"virtual": 3, "real": 1}
@@ -57,13 +59,13 @@ def command(
         if dry_run:
             _list(loaded, swept, count, where)
             return
-        result, run = _run(loaded, swept, count, jobs, out, None if as_json else _Progress())
+        result, run, notes = _run(loaded, swept, count, jobs, out, None if as_json else _Bar())
     except ScenarioError as error:
         _refuse(str(error))
     if as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False))
     else:
-        _tell(loaded, result, run)
+        _tell(loaded, result, run, notes)
     if not all(expected.holds for expected in result.expectations):
         raise typer.Exit(1)
 
@@ -74,9 +76,13 @@ def _run(
     count: int,
     jobs: int | None,
     out: Path,
-    progress: "_Progress | None",
-) -> "tuple[Result, Run]":
+    progress: "_Bar | None",
+) -> "tuple[Result, Run, Sequence[str]]":
+    """Run all that is to be run, and keep the result; also what is to be printed with it."""
+    from workbench.bench.conductor import MeasurementError
+    from workbench.bench.processes import ChildFailed
     from workbench.model.conclude import conclude
+    from workbench.model.progress import silent
     from workbench.report import write
     from workbench.results import ResultError, begin
 
@@ -86,75 +92,69 @@ def _run(
         with begin(
             scenario.name, _yaml(scenario), world=world, seed=scenario.run.seed, command=sys.argv, root=out
         ) as writer:
-            runner = _runner(scenario)
-            tell = progress.tell if progress is not None else _silent
+            task = _Task(scenario, points, count, jobs, writer, progress.tell if progress else silent)
             try:
-                replications, links, by = runner(scenario, points, count, jobs, writer, tell)
+                outcome = _runner(scenario)(task)
             finally:
                 if progress is not None:
                     progress.close()
-            wall = time.perf_counter() - started
-            result = conclude(scenario, points, replications, world=world, by=by, links=links, wall_s=wall)
-            run = writer.finish(result)
+            result = conclude(scenario, points, outcome, world=world, wall_s=time.perf_counter() - started)
+            run = writer.finish(result, facts={"notes": list(outcome.notes)})
         write(run)
-        return run.result, run
-    except ResultError as error:
-        _refuse(str(error))
+        return run.result, run, outcome.notes
+    except (ResultError, ChildFailed, MeasurementError) as error:
+        _refuse(f"workbench run: {error}")
 
 
-Runner = "Callable[[Scenario, list[SweepPoint], int, int | None, Writer, Callable[[int, int, str], None]], tuple[list[Replication], list[Link], By]]"
+@dataclass(frozen=True)
+class _Task:
+    """What is to be run."""
+
+    scenario: "Scenario"
+    points: "list[SweepPoint]"
+    count: int
+    jobs: int | None
+    writer: "Writer"
+    tell: "Progress"
 
 
-def _runner(scenario: "Scenario") -> "Callable[..., tuple[list[Replication], list[Link], By]]":
+def _runner(scenario: "Scenario") -> "Callable[[_Task], Outcome]":
     """What runs this scenario: the simulator, the stage of real processes, or the measuring bench."""
     if scenario.run.world == "virtual":
         return _simulate
     return _measure if _is_measurement(scenario) else _play
 
 
-def _simulate(
-    scenario: "Scenario",
-    points: "list[SweepPoint]",
-    count: int,
-    jobs: int | None,
-    writer: "Writer",
-    tell: "Callable[[int, int, str], None]",
-) -> "tuple[list[Replication], list[Link], By]":
+def _simulate(task: _Task) -> "Outcome":
+    from workbench.model.conclude import Outcome
     from workbench.model.links import modelled
     from workbench.sim.sweep import simulate
 
-    return simulate(scenario, points, count, jobs=jobs, writer=writer, tell=tell), modelled(scenario), "difference"
+    runs = simulate(task.scenario, task.points, task.count, jobs=task.jobs, writer=task.writer, tell=task.tell)
+    return Outcome(runs, modelled(task.scenario))
 
 
-def _play(
-    scenario: "Scenario",
-    points: "list[SweepPoint]",
-    count: int,
-    jobs: int | None,
-    writer: "Writer",
-    tell: "Callable[[int, int, str], None]",
-) -> "tuple[list[Replication], list[Link], By]":
-    del jobs
+def _play(task: _Task) -> "Outcome":
     from workbench.bench.stage import play
+    from workbench.model.conclude import Outcome
     from workbench.model.links import real
 
-    return play(scenario, points, count, writer=writer, tell=tell), real(scenario), "difference"
+    runs = play(task.scenario, task.points, task.count, writer=task.writer, tell=task.tell)
+    return Outcome(runs, real(task.scenario), notes=sorted({note for run in runs for note in run.notes}))
 
 
-def _measure(
-    scenario: "Scenario",
-    points: "list[SweepPoint]",
-    count: int,
-    jobs: int | None,
-    writer: "Writer",
-    tell: "Callable[[int, int, str], None]",
-) -> "tuple[list[Replication], list[Link], By]":
-    del jobs, writer, points
-    from workbench.bench import conductor
-    from workbench.model.links import real
+def _measure(task: _Task) -> "Outcome":
+    from workbench.bench.conductor import measure
+    from workbench.model.conclude import Outcome
 
-    measured = conductor.measure(scenario, seed=scenario.run.seed, blocks=count, progress=tell)
-    return list(measured.replications), real(scenario), "ratio"
+    measured = measure(
+        task.scenario,
+        blocks=task.count,
+        progress=task.tell,
+        keep=task.writer.add,
+        kept=tuple(task.writer.finished.values()),
+    )
+    return Outcome(measured.replications, measured.links, measured.verdicts, measured.notes)
 
 
 def _is_measurement(scenario: "Scenario") -> bool:
@@ -181,10 +181,12 @@ def _list(scenario: "Scenario", points: "list[SweepPoint]", count: int, world: s
         setting = ", ".join(f"{path} = {value}" for path, value in point.set.items()) or "as it stands"
         print(f"{number:4}  {setting}")
     runs = len(points) * count
-    print(f"{len(points)} points × {count} replications = {runs} runs of {scenario.run.duration:g} s in the {world} world")
+    print(
+        f"{len(points)} points × {count} replications = {runs} runs of {scenario.run.duration:g} s in the {world} world"
+    )
 
 
-def _tell(scenario: "Scenario", result: "Result", run: "Run") -> None:
+def _tell(scenario: "Scenario", result: "Result", run: "Run", notes: "Sequence[str]") -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -193,7 +195,7 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run") -> None:
     console = Console(highlight=False)
     if scenario.question:
         console.print(Text(scenario.question.strip(), style="bold"))
-    tables.show(tables.grid(result))
+    tables.show(tables.grid(result, tables.short_metrics(result)))
     for verdict in result.verdicts:
         console.print(Text(f"• {verdict.text}"))
     for expected in result.expectations:
@@ -202,6 +204,8 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run") -> None:
     for link in result.links:
         if link.state == "not applied":
             console.print(Text(f"link {link.name}: not applied", style="yellow"))
+    for note in notes:
+        console.print(Text(note, style="dim"))
     rate = f", {result.events / result.wall_s:,.0f} events/s" if result.events and result.wall_s else ""
     console.print(Text(f"{result.events:,} events in {result.wall_s:.1f} s{rate}", style="dim"))
     console.print(Text(f"page: {run.path / 'report.html'}", style="dim"))
@@ -212,11 +216,7 @@ def _refuse(text: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def _silent(done: int, total: int, what: str) -> None:
-    del done, total, what
-
-
-class _Progress:
+class _Bar:
     """A bar on a terminal, plain lines otherwise, on standard error."""
 
     def __init__(self) -> None:

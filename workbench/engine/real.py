@@ -1,22 +1,21 @@
 """The real world: the operating system's clock, asyncio, and sockets on this machine's network.
 
-    async def main() -> None:
-        async with RealWorld(seed=1) as world:
-            world.host("server").play(serve)
-            world.host("client").play(ask)
-            await world.sleep(10)
+async def main() -> None:
+    async with RealWorld(seed=1) as world:
+        world.host("server").play(serve)
+        world.host("client").play(ask)
+        await world.sleep(10)
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
 from workbench._engine import Meter, Stream
 from workbench.engine.socket import CLASSES, Socket
 from workbench.engine.world import Behaviour, Kind
-
 
 __all__ = ["Meter", "RealHost", "RealWorld", "Stream"]
 
@@ -121,7 +120,8 @@ class RealHost:
     def socket(self, kind: Kind, **options: float) -> Socket:
         """Open a socket; it is aborted when the host is killed."""
         self._sockets = [socket for socket in self._sockets if not socket.closed]
-        socket = CLASSES[kind](**options)
+        make: Callable[..., Socket] = CLASSES[kind]
+        socket = make(**options)
         self._sockets.append(socket)
         return socket
 

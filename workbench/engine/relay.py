@@ -1,8 +1,8 @@
 """A link laid under real sockets, for any library.
 
-    with Rep(listen="tcp://127.0.0.1:0") as rep:
-        relay = Relay("new-york-london", delay=0.038)
-        far = "tcp://" + relay.route(rep.addresses[0].removeprefix("tcp://"))   # dial this instead
+with Rep(listen="tcp://127.0.0.1:0") as rep:
+    relay = Relay("new-york-london", delay=0.038)
+    far = "tcp://" + relay.route(rep.addresses[0].removeprefix("tcp://"))   # dial this instead
 """
 
 from workbench import _engine

@@ -135,7 +135,9 @@ class Socket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close(flush=1.0 if kind is None else 0.0)
 
     async def __aenter__(self) -> Self:

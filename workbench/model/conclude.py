@@ -1,38 +1,42 @@
 """From replications to a result: estimates, the verdict, and whether the expectations hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from workbench.results import ExpectationResult, Link, Point, Replication, Result, Verdict
-from workbench.results.compare import By, verdicts
+from workbench.results.compare import verdicts
 from workbench.results.estimate import summarise
 from workbench.scenario import Scenario, SweepPoint
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a runner hands over: every replication of every point, and what it knows beyond them."""
+
+    replications: Sequence[Replication]
+    links: Sequence[Link] = ()
+    verdicts: Sequence[Verdict] | None = None
+    """Sentences of the runner's own; None: the paired comparison says them."""
+    notes: Sequence[str] = ()
+    """To be printed with the result."""
+
+
 def conclude(
-    scenario: Scenario,
-    points: Sequence[SweepPoint],
-    replications: Iterable[Replication],
-    *,
-    world: str,
-    by: By = "difference",
-    links: Sequence[Link] = (),
-    wall_s: float = 0.0,
+    scenario: Scenario, points: Sequence[SweepPoint], outcome: Outcome, *, world: str, wall_s: float
 ) -> Result:
     """Fold the replications of all points into one result. Its run is named when it is stored."""
-    runs = sorted(replications, key=lambda run: (run.point, run.index))
-    folded = [
-        summarise(point.set, [run for run in runs if run.point == number]) for number, point in enumerate(points)
-    ]
+    runs = sorted(outcome.replications, key=lambda run: (run.point, run.index))
+    folded = [summarise(point.set, [run for run in runs if run.point == number]) for number, point in enumerate(points)]
     return Result(
         scenario=scenario.name,
         world=world,
         run="",
         points=folded,
-        verdicts=_verdicts(scenario, folded, by),
+        verdicts=_verdicts(scenario, folded) if outcome.verdicts is None else outcome.verdicts,
         expectations=expectations(scenario, folded, world),
         events=sum(run.events for run in runs),
         wall_s=wall_s,
-        links=links,
+        links=outcome.links,
     )
 
 
@@ -50,8 +54,8 @@ def expectations(scenario: Scenario, points: Sequence[Point], world: str) -> lis
     return results
 
 
-def _verdicts(scenario: Scenario, points: Sequence[Point], by: By) -> list[Verdict]:
+def _verdicts(scenario: Scenario, points: Sequence[Point]) -> list[Verdict]:
     comparison = scenario.comparison()
     if comparison is None:
         return []
-    return verdicts(points, axis=comparison.path, baseline=comparison.baseline, metrics=comparison.metrics, by=by)
+    return verdicts(points, axis=comparison.path, baseline=comparison.baseline, metrics=comparison.metrics)

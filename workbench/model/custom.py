@@ -48,7 +48,8 @@ def load_behaviour(scenario: Scenario, reference: str) -> Custom:
         raise _refusal(reference, f"{path} has no function {function!r}; it has: {has}")
     if not (inspect.iscoroutinefunction(found) or inspect.isgeneratorfunction(found)):
         raise _refusal(reference, f"{function} is neither a coroutine (async def) nor a SimPy process (a generator)")
-    return found
+    function_found: Custom = found
+    return function_found
 
 
 def start(custom: Custom, host: Host, peers: Peers, options: dict[str, Any]) -> Any:

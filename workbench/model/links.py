@@ -19,7 +19,7 @@ def real(scenario: Scenario) -> list[Link]:
 
 
 def is_shaped(link: LinkShape) -> bool:
-    """Is there anything that the loopback does not do by itself? The default of 50 µs within a site is what it takes."""
+    """Is there anything that the loopback does not do by itself? It takes the default of 50 µs within a site anyway."""
     declared = link.delay if link.delay is not None else link.rtt
     return bool(declared or link.jitter or link.rate or link.loss)
 

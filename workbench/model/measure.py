@@ -1,7 +1,7 @@
 """From meters to metrics: what one run of one point has measured, under the names that scenarios use."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Tally:
     lost: int = 0
     cross: int = 0
     repeated: int = 0
-    latencies: Histogram = Histogram.of([])
+    latencies: Histogram = field(default_factory=lambda: Histogram.of([]))
     latency_sum: float = 0.0
     latency_max: float = 0.0
 
@@ -145,7 +145,9 @@ class Reading:
         readings = list(readings)
         rows: dict[float, TimelineRow] = {}
         for row in (row for reading in readings for row in reading.timeline):
-            known = rows.setdefault(row["bin_start_s"], {**row, "sent": 0, "answered": {}, "lost": 0, "latency_sum_s": 0.0})
+            known = rows.setdefault(
+                row["bin_start_s"], {**row, "sent": 0, "answered": {}, "lost": 0, "latency_sum_s": 0.0}
+            )
             known["sent"] += row["sent"]
             known["lost"] += row["lost"]
             known["latency_sum_s"] += row["latency_sum_s"]

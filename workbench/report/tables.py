@@ -77,6 +77,13 @@ def main_metrics(result: Result) -> list[str]:
     return sorted(chosen, key=metric_order)
 
 
+def short_metrics(result: Result) -> list[str]:
+    """The main metrics without their phases, which belong on the page; a share is nothing without them."""
+    phased = {name for name in main_metrics(result) if MetricName.parse(name).phase}
+    compared = {verdict.metric for verdict in result.verdicts}
+    return [name for name in main_metrics(result) if name not in phased or name in compared or "share" in name]
+
+
 def all_metrics(result: Result) -> list[str]:
     """Every metric that any point has, in reading order."""
     return sorted(set(_names(result)), key=metric_order)

@@ -76,7 +76,7 @@ def cpu_times() -> CpuTimes | None:
 def versions(libraries: Iterable[str] = LIBRARIES) -> dict[str, str]:
     """The installed versions of the named distributions; those not installed are left out."""
     found = {}
-    for name in ("workbench", *libraries):
+    for name in ("messaging-workbench", *libraries):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

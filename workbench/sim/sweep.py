@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
+from workbench.model.progress import Progress, silent
 from workbench.results import Replication, Writer
 from workbench.scenario import Scenario, SweepPoint
 from workbench.sim.replication import replicate
@@ -21,11 +22,11 @@ def simulate(
     *,
     jobs: int | None = None,
     writer: Writer | None = None,
-    tell: Callable[[int, int, str], None] = lambda done, total, what: None,
+    tell: Progress = silent,
 ) -> list[Replication]:
     """Run `count` replications of each point; those that `writer` has from an interrupted run are not run again.
 
-    Replication i of every point draws from the same seed and streams, so that points differ by nothing but what was set.
+    Replication i of every point draws from the same seed and streams, so points differ by what was set alone.
     The result is bit for bit the same for any number of `jobs` (default: all cores).
     """
     done = dict(writer.finished) if writer is not None else {}
