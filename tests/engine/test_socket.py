@@ -86,15 +86,16 @@ def test_many_requests_can_be_under_way_on_one_socket(address):
 
 
 def test_a_new_request_cancels_the_old_one():
-    with Rep(listen="inproc://cancel") as rep, Req(dial="inproc://cancel") as req:
-        req.send(b"old")
-        waiting = _in_thread(req.recv, PATIENCE)
-        assert rep.recv(PATIENCE) == b"old"
-        while not req.stats()["sent"]:
-            pass
-        req.send(b"new")
-        with pytest.raises(Cancelled, match="new request"):
-            waiting()
+    async def main() -> None:
+        async with Req(dial="inproc://nobody") as req:
+            await req.asend(b"old")
+            waiting = asyncio.create_task(req.arecv(PATIENCE))
+            await asyncio.sleep(0)
+            await req.asend(b"new")
+            with pytest.raises(Cancelled, match="new request"):
+                await waiting
+
+    asyncio.run(main())
 
 
 def test_priorities_fail_over_and_back():
