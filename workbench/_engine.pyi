@@ -4,7 +4,10 @@ Times are seconds as floats unless a name says nanoseconds (`_ns`). Operations r
 `workbench.engine.errors`.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias, final
+
+__all__ = ["Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "__version__"]
 
 __version__: str
 
@@ -152,7 +155,8 @@ class Meter:
     """Counts what becomes of the requests of a workload. Times are seconds of the world.
 
     A request belongs to the phase in which it was sent: "unmeasured" outside `start` to `end`, "before" the `fault`,
-    "onset" up to `guard` before it (the fault may find those on their way), "during" until `restore`, and "after".
+    "onset" up to `guard` before it (the fault may find those on their way), "during" until `restore`, "recovery" up to
+    `settle` after it, and "after". Only what is asked from the sites `struck` (by place; None: all) fails over.
     """
 
     def __new__(
@@ -164,6 +168,8 @@ class Meter:
         fault: float | None = None,
         restore: float | None = None,
         guard: float = 0.0,
+        settle: float = 0.0,
+        struck: Sequence[int] | None = None,
         bin: float = 1.0,  # noqa: A002
     ) -> Meter:
         """Make a meter that has counted nothing; `bin` is the width of the bins of its timeline. Raises OptionError."""
@@ -269,6 +275,8 @@ class NativeWorld:
         fault: float | None = None,
         restore: float | None = None,
         guard: float = 0.0,
+        settle: float = 0.0,
+        struck: Sequence[int] | None = None,
         bin: float = 1.0,  # noqa: A002
         **options: float,
     ) -> int:

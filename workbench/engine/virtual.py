@@ -128,6 +128,8 @@ class VirtualWorld(simpy.Environment):
         fault: float | None = None,
         restore: float | None = None,
         guard: float = 0.0,
+        settle: float = 0.0,
+        struck: Sequence[int] | None = None,
         bin: float = 1.0,  # noqa: A002
         **options: float,
     ) -> None:
@@ -154,6 +156,8 @@ class VirtualWorld(simpy.Environment):
             fault=fault,
             restore=restore,
             guard=guard,
+            settle=settle,
+            struck=struck,
             bin=bin,
             **options,
         )

@@ -1,7 +1,8 @@
 """What the parts write into messages, all numbers big-endian.
 
 A request begins with its sequence number (64 bits: the asking host in the upper 24, its count in the lower 40), a reply
-repeats that number and adds the number of the host that answered (32 bits). Zero bytes fill the rest.
+repeats that number and adds one more than the number of the host that answered (32 bits); zero, as in the echo of a
+request, names nobody. Zero bytes fill the rest.
 """
 
 import struct
@@ -24,9 +25,11 @@ def request(sequence: int, size: int) -> bytes:
 def reply(asked: bytes, host: int, size: int) -> bytes:
     """The reply to a request, of `size` bytes, twelve at least."""
     sequence = REQUEST.unpack_from(asked)[0] if len(asked) >= REQUEST.size else 0
-    return REPLY.pack(sequence, host).ljust(size, b"\0")
+    return REPLY.pack(sequence, host + 1).ljust(size, b"\0")
 
 
 def replier(answer: bytes) -> int | None:
     """The number of the host that wrote a reply; None if it is of another make."""
-    return REPLY.unpack_from(answer)[1] if len(answer) >= REPLY.size else None
+    if len(answer) < REPLY.size or (named := REPLY.unpack_from(answer)[1]) == 0:
+        return None
+    return int(named) - 1

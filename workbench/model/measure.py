@@ -10,10 +10,13 @@ from workbench.results import Histogram, TimelineRow
 from workbench.scenario import Scenario
 
 PHASES = ("before", "during", "after")
-ALL_PHASES = ("before", "onset", "during", "after")
-"""Requests sent within GUARD before the first fault are the onset: the fault may find them on their way."""
-GUARD = 0.5
-"""Seconds."""
+ALL_PHASES = ("before", "onset", "during", "recovery", "after")
+"""Two short phases belong to no suffix: the onset, whose requests the fault may find on their way, and the recovery, in
+which lost connections are being made again."""
+ONSET = 0.5
+"""Seconds before the first fault."""
+RECOVERY = 1.0
+"""Seconds after the last repair: a dialer tries again at least that often."""
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
 BINS = 120
 """Bins of the timeline of a run."""
@@ -30,6 +33,8 @@ class Window:
     """When the first fault begins."""
     restore: float | None
     """When the last restore or heal ends the faults."""
+    struck: tuple[int, ...]
+    """The sites, by their place, that lose instances."""
     bin: float
 
     @classmethod
@@ -38,12 +43,14 @@ class Window:
         events = scenario.fault_events()
         starts = [event.at for event in events if event.action in ("kill", "cut", "break")]
         ends = [event.at for event in events if event.action in ("restore", "heal", "break")]
+        struck = {site for event in events if event.action == "kill" for _, site in event.instances}
         repaired = bool(ends) and not _open_faults(scenario)
         return cls(
             start=scenario.run.warm_up,
             end=scenario.run.duration,
             fault=min(starts, default=None),
             restore=max(ends) if repaired else None,
+            struck=tuple(place for place, site in enumerate(scenario.sites) if site in struck),
             bin=scenario.run.duration / BINS,
         )
 
@@ -54,7 +61,9 @@ class Window:
             "end": self.end,
             "fault": self.fault,
             "restore": self.restore,
-            "guard": GUARD,
+            "guard": ONSET,
+            "settle": RECOVERY,
+            "struck": list(self.struck),
             "bin": self.bin,
         }
 

@@ -54,7 +54,11 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
 """Every metric: the kind of its quantity (None: a count) and what it says."""
 
 PHASES = ("before", "during", "after")
-"""Suffixes of a metric: relative to the first fault's start and the last restore, by the time a request was sent."""
+"""Suffixes of a metric: relative to the first fault's start and the last restore, by the time a request was sent.
+
+Half a second before the fault and one second after the restore belong to none of them: the fault may find the requests
+of the one on their way, and in the other lost connections are being made again.
+"""
 
 LONGEST = 400
 """Characters of an expectation."""

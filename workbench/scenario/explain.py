@@ -286,6 +286,12 @@ def _metrics() -> str:
     lines += [
         _filled("'.before', '.during' or '.after' behind it: relative to the first fault's start and the last restore.")
     ]
+    lines += [
+        _filled(
+            "The half second before the fault and the second after the restore belong to none of the three; "
+            "cross_site_share without a phase is that of '.before'."
+        )
+    ]
     return "\n".join(lines)
 
 

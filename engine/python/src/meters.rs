@@ -21,7 +21,7 @@ struct PyMeter {
 #[pymethods]
 impl PyMeter {
     #[new]
-    #[pyo3(signature = (sites, *, start=0.0, end=None, fault=None, restore=None, guard=0.0, bin=1.0))]
+    #[pyo3(signature = (sites, *, start=0.0, end=None, fault=None, restore=None, guard=0.0, settle=0.0, struck=None, bin=1.0))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -31,9 +31,11 @@ impl PyMeter {
         fault: Option<f64>,
         restore: Option<f64>,
         guard: f64,
+        settle: f64,
+        struck: Option<Vec<usize>>,
         bin: f64,
     ) -> PyResult<PyMeter> {
-        Ok(PyMeter { meter: Meter::new(plan(py, sites, start, end, fault, restore, guard, bin)?) })
+        Ok(PyMeter { meter: Meter::new(plan(py, sites, start, end, fault, restore, guard, settle, struck, bin)?) })
     }
 
     fn sent(&mut self, now: f64) {
@@ -72,6 +74,8 @@ pub(crate) fn plan(
     fault: Option<f64>,
     restore: Option<f64>,
     guard: f64,
+    settle: f64,
+    struck: Option<Vec<usize>>,
     bin: f64,
 ) -> PyResult<MeterPlan> {
     if bin.is_nan() || bin <= 0.0 {
@@ -84,6 +88,8 @@ pub(crate) fn plan(
         fault: fault.map(moment),
         restore: restore.map(moment),
         guard: Duration::from_nanos(moment(guard).as_nanos()),
+        settle: Duration::from_nanos(moment(settle).as_nanos()),
+        struck,
         bin: Duration::from_nanos(moment(bin).as_nanos()),
     })
 }

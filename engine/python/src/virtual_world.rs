@@ -119,7 +119,8 @@ impl NativeWorld {
 
     #[pyo3(signature = (
         name, kind, clients, *, load, rate=1.0, outstanding=1, think=("constant", 0.0, 0.0), size=64, timeout=5.0,
-        start=0.0, end=None, fault=None, restore=None, guard=0.0, bin=1.0, **options
+        start=0.0, end=None, fault=None, restore=None, guard=0.0, settle=0.0, struck=None, bin=1.0,
+        **options
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_workload(
@@ -139,6 +140,8 @@ impl NativeWorld {
         fault: Option<f64>,
         restore: Option<f64>,
         guard: f64,
+        settle: f64,
+        struck: Option<Vec<usize>>,
         bin: f64,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
@@ -162,7 +165,7 @@ impl NativeWorld {
             size,
             timeout: seconds(py, "timeout", timeout)?,
             options: socket_options(py, options)?.machine,
-            meter: meters::plan(py, sites, start, end, fault, restore, guard, bin)?,
+            meter: meters::plan(py, sites, start, end, fault, restore, guard, settle, struck, bin)?,
         };
         translate(py, self.lock().add_workload(plan)).map(WorkloadId::number)
     }

@@ -65,6 +65,8 @@ fn run(name: &str, load: Load, priority: bool) {
             fault: None,
             restore: None,
             guard: Duration::ZERO,
+            settle: Duration::ZERO,
+            struck: None,
             bin: Duration::from_secs(1),
         },
     };

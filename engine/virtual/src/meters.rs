@@ -20,6 +20,10 @@ pub struct MeterPlan {
     pub restore: Option<Time>,
     /// Requests sent less than this before the fault have a phase of their own, [`Phase::Onset`].
     pub guard: Duration,
+    /// Requests sent less than this after the restore have a phase of their own, [`Phase::Recovery`].
+    pub settle: Duration,
+    /// The sites that the faults strike, by their place: only what is asked from there fails over and back. None: all.
+    pub struck: Option<Vec<usize>>,
     /// The width of a bin of the timeline; more than zero.
     pub bin: Duration,
 }
@@ -36,6 +40,8 @@ pub enum Phase {
     Onset,
     /// Until the last restore.
     During,
+    /// Shortly after the last restore: what was lost is being found again.
+    Recovery,
     /// From then on.
     After,
 }
@@ -45,7 +51,7 @@ pub enum Phase {
 #[derive(Clone, Debug)]
 pub struct Meter {
     plan: MeterPlan,
-    tallies: [Tally; 5],
+    tallies: [Tally; 6],
     bins: Vec<Bin>,
     failover: Option<Duration>,
     failback: Option<Duration>,
@@ -117,7 +123,9 @@ impl Meter {
         if let Some(count) = bin.answered.get_mut(site.unwrap_or(home)) {
             *count += 1;
         }
-        self.mark(sent_at, now, cross, site == Some(home));
+        if self.plan.struck.as_ref().is_none_or(|struck| struck.contains(&home)) {
+            self.mark(sent_at, now, cross, site == Some(home));
+        }
     }
 
     /// A request that was sent at `sent_at` will not be answered any more.
@@ -146,7 +154,7 @@ impl Meter {
         &self.bins
     }
 
-    /// From the fault to the first answer from another site to a request sent after it.
+    /// From the fault to the first answer from another site to a request sent after it and before the restore.
     pub fn failover(&self) -> Option<Duration> {
         self.failover
     }
@@ -163,7 +171,7 @@ impl Meter {
 
     /// In which phase a request belongs that was sent at this moment.
     pub fn phase_at(&self, sent_at: Time) -> Phase {
-        let MeterPlan { from, to, fault, restore, guard, .. } = self.plan;
+        let MeterPlan { from, to, fault, restore, guard, settle, .. } = self.plan;
         if sent_at < from || sent_at >= to {
             Phase::Unmeasured
         } else if fault.is_none_or(|fault| sent_at + guard < fault) {
@@ -172,6 +180,8 @@ impl Meter {
             Phase::Onset
         } else if restore.is_none_or(|restore| sent_at < restore) {
             Phase::During
+        } else if restore.is_some_and(|restore| sent_at < restore + settle) {
+            Phase::Recovery
         } else {
             Phase::After
         }
@@ -196,6 +206,7 @@ impl Meter {
             && self.failover.is_none()
             && away
             && sent_at >= fault
+            && self.plan.restore.is_none_or(|restore| sent_at < restore)
         {
             self.failover = Some(now - fault);
         }
@@ -211,7 +222,8 @@ impl Meter {
 
 impl Phase {
     /// All of them, in the order of time.
-    pub const ALL: [Phase; 5] = [Phase::Unmeasured, Phase::Before, Phase::Onset, Phase::During, Phase::After];
+    pub const ALL: [Phase; 6] =
+        [Phase::Unmeasured, Phase::Before, Phase::Onset, Phase::During, Phase::Recovery, Phase::After];
 
     /// Its name in lower case.
     pub const fn name(self) -> &'static str {
@@ -220,6 +232,7 @@ impl Phase {
             Phase::Before => "before",
             Phase::Onset => "onset",
             Phase::During => "during",
+            Phase::Recovery => "recovery",
             Phase::After => "after",
         }
     }
@@ -274,7 +287,8 @@ mod tests {
             let tally = meter.phase(phase);
             (tally.sent, tally.answered, tally.lost, tally.cross, tally.in_flight())
         });
-        assert_eq!(counts, [(2, 1, 0, 0, 1), (1, 1, 0, 1, 0), (0, 0, 0, 0, 0), (1, 0, 1, 0, 0), (1, 1, 0, 0, 0)]);
+        let none = (0, 0, 0, 0, 0);
+        assert_eq!(counts, [(2, 1, 0, 0, 1), (1, 1, 0, 1, 0), none, (1, 0, 1, 0, 0), none, (1, 1, 0, 0, 0)]);
         assert_eq!(meter.in_flight(), 1);
     }
 
@@ -283,6 +297,9 @@ mod tests {
         let guarded = Meter::new(MeterPlan { guard: Duration::from_millis(3), ..meter().plan });
         let phases = [16, 17, 19, 20].map(|at| guarded.phase_at(at_ms(at)));
         assert_eq!(phases, [Phase::Before, Phase::Onset, Phase::Onset, Phase::During]);
+        let settled = Meter::new(MeterPlan { settle: Duration::from_millis(3), ..meter().plan });
+        let phases = [49, 50, 52, 53].map(|at| settled.phase_at(at_ms(at)));
+        assert_eq!(phases, [Phase::During, Phase::Recovery, Phase::Recovery, Phase::After]);
         assert_eq!([19, 20].map(|at| meter().phase_at(at_ms(at))), [Phase::Before, Phase::During]);
     }
 
@@ -298,6 +315,17 @@ mod tests {
         meter.answered(at_ms(51), at_ms(54), 0, Some(1));
         meter.answered(at_ms(53), at_ms(55), 0, Some(0));
         assert_eq!(meter.failback(), Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn only_what_is_asked_from_where_the_fault_strikes_fails_over() {
+        let mut meter = Meter::new(MeterPlan { struck: Some(vec![0]), ..meter().plan });
+        meter.answered(at_ms(21), at_ms(30), 1, Some(0));
+        assert_eq!(meter.failover(), None);
+        meter.answered(at_ms(51), at_ms(55), 0, Some(1));
+        assert_eq!(meter.failover(), None, "it was sent after the restore");
+        meter.answered(at_ms(22), at_ms(31), 0, Some(1));
+        assert_eq!(meter.failover(), Some(Duration::from_millis(11)));
     }
 
     #[test]
@@ -334,6 +362,8 @@ mod tests {
             fault: Some(at_ms(20)),
             restore: Some(at_ms(50)),
             guard: Duration::ZERO,
+            settle: Duration::ZERO,
+            struck: None,
             bin: Duration::from_millis(10),
         })
     }

@@ -220,6 +220,8 @@ fn cast(world: &mut World, levels: &[i64; 2], faults: bool) -> (WorkloadId, [Hos
             fault: Some(secs(20.0)),
             restore: Some(secs(40.0)),
             guard: Duration::from_millis(500),
+            settle: Duration::ZERO,
+            struck: None,
             ..plan.meter
         };
     }

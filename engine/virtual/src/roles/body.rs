@@ -1,5 +1,6 @@
 //! What roles write into bodies, all numbers big-endian: in a request its sequence number (64 bits), in a reply that
-//! number again and the number of the host that answered (32 bits). Zero bytes fill the rest.
+//! number again and one more than the number of the host that answered (32 bits); zero, as in the echo of a request, names
+//! nobody. Zero bytes fill the rest.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -30,7 +31,7 @@ pub(crate) fn request(sequence: u64, size: usize) -> Bytes {
 pub(crate) fn reply(request: &[u8], host: HostId, size: usize) -> Bytes {
     let mut body = BytesMut::with_capacity(size.max(REPLY_LEN));
     body.put_u64(sequence_of(request).unwrap_or(0));
-    body.put_u32(host.number());
+    body.put_u32(host.number().wrapping_add(1));
     filled(body, size)
 }
 
@@ -41,7 +42,7 @@ pub(crate) fn sequence_of(body: &[u8]) -> Option<u64> {
 /// The host that wrote a reply, unless it is of another make.
 pub(crate) fn replier_of(body: &[u8]) -> Option<HostId> {
     let bytes = body.get(REQUEST_LEN..REPLY_LEN)?;
-    Some(HostId::from_number(u32::from_be_bytes(bytes.try_into().ok()?)))
+    u32::from_be_bytes(bytes.try_into().ok()?).checked_sub(1).map(HostId::from_number)
 }
 
 fn filled(mut body: BytesMut, size: usize) -> Bytes {
@@ -66,5 +67,6 @@ mod tests {
         let answer = reply(&question, HostId(9), 0);
         assert_eq!((answer.len(), sequence_of(&answer), replier_of(&answer)), (12, Some(sequence), Some(HostId(9))));
         assert_eq!(replier_of(b"short"), None);
+        assert_eq!(replier_of(&question), None, "an echo names nobody");
     }
 }

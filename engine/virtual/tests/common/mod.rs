@@ -67,6 +67,8 @@ pub(crate) fn all_of(world: &World) -> MeterPlan {
         fault: None,
         restore: None,
         guard: Duration::ZERO,
+        settle: Duration::ZERO,
+        struck: None,
         bin: Duration::from_secs(1),
     }
 }
