@@ -40,7 +40,7 @@ class RealWorld:
         return time.monotonic() - self.epoch
 
     def sleep(self, seconds: float) -> Awaitable[None]:
-        """Wait."""
+        """Wait; to the event loop's precision, which is a millisecond for asyncio's usual one."""
         return asyncio.sleep(max(0.0, seconds))
 
     def host(self, name: str, site: str = "") -> "RealHost":
