@@ -48,7 +48,9 @@ impl Listener {
 
 impl Stream {
     pub(crate) fn dial(address: &Address, door: &Door) -> io::Result<Stream> {
-        let place = NAMES.lock().get(&address.rest).and_then(Weak::upgrade);
+        // Held until the end: a place that a dialer still holds would keep its name from a listener that comes back.
+        let names = NAMES.lock();
+        let place = names.get(&address.rest).and_then(Weak::upgrade);
         let place = place.ok_or_else(|| io::Error::new(ErrorKind::ConnectionRefused, "nobody listens there"))?;
         let there = Arc::new(Lane::new(door.bell.clone(), place.door.bell.clone()));
         let back = Arc::new(Lane::new(place.door.bell.clone(), door.bell.clone()));

@@ -76,6 +76,10 @@ impl Stream {
     pub(crate) fn connected(&self) -> io::Result<()> {
         match self.stream.take_error()? {
             Some(error) => Err(error),
+            // Where nobody listens, the kernel may choose the port that is dialled as our own: two ends in one.
+            None if self.stream.local_addr()? == self.stream.peer_addr()? => {
+                Err(io::Error::new(ErrorKind::ConnectionRefused, "nobody listens there"))
+            }
             None => Ok(()),
         }
     }
@@ -135,3 +139,21 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 const BACKLOG: i32 = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_to_itself_is_none() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let socket = open(&any).unwrap();
+        socket.bind(&SockAddr::from(any)).unwrap();
+        let own = socket.local_addr().unwrap();
+        // It connects to the port it is bound to, as happens by chance.
+        socket.set_nonblocking(false).unwrap();
+        socket.connect(&own).unwrap();
+        let stream = Stream { stream: socket.into() };
+        assert_eq!(stream.connected().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+}
