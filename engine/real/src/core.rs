@@ -156,7 +156,6 @@ impl Core {
         }
         while let Some((_, key)) = self.handshakes.pop(now) {
             if self.connections.get(key).is_some_and(|connection| !matches!(connection.phase, Phase::Up(_))) {
-                self.socket.handle_fault(PeerFault::Silent);
                 self.drop_connection(now, key, DownReason::Fault(PeerFault::Silent));
             }
         }
