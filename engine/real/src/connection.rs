@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     reader: Reader,
     input: BytesMut,
     output: BytesMut,
+    /// How much of the front of `output` is the rest of something whose beginning is written.
+    begun: usize,
     /// The machine's queue is full; nothing is read.
     paused: bool,
     /// The kernel's buffer is full; nothing is written.
@@ -67,11 +69,14 @@ impl Connection {
             reader: Reader::new(socket.kind(), socket.options().max_message),
             input: BytesMut::new(),
             output: BytesMut::new(),
+            begun: 0,
             paused: false,
             blocked: false,
         };
         if matches!(connection.stream, Stream::Tcp(_)) {
             connection.output.extend_from_slice(&wire::greeting(socket.kind()));
+            // It is no message, and not to be looked at as one.
+            connection.begun = wire::GREETING_LEN;
         }
         connection
     }
@@ -124,6 +129,20 @@ impl Connection {
     /// Is everything written that was taken from the machine?
     pub(crate) fn is_flushed(&self) -> bool {
         self.output.is_empty()
+    }
+
+    /// Messages that were taken from the machine and are not wholly written.
+    pub(crate) fn unsent(&self) -> usize {
+        let Phase::Up(_) = self.phase else {
+            return 0;
+        };
+        let mut count = usize::from(self.begun > 0);
+        let mut place = self.begun;
+        while place < self.output.len() {
+            place += frame_len(&self.output[place..]);
+            count += 1;
+        }
+        count
     }
 
     /// Reads what is there and tells the machine, until there is nothing, the machine has no room or the peer greets.
@@ -202,15 +221,23 @@ impl Connection {
         };
         while !self.output.is_empty() {
             match stream.write(&self.output).map_err(|_| DownReason::Lost)? {
-                Some(count) => self.output.advance(count),
+                Some(count) if count == self.output.len() => break,
+                Some(count) => {
+                    while self.begun < count {
+                        self.begun += frame_len(&self.output[self.begun..]);
+                    }
+                    self.begun -= count;
+                    self.output.advance(count);
+                }
                 None => {
                     self.blocked = true;
                     return Ok(());
                 }
             }
         }
-        // Advancing has eaten the front of the allocation; start at its beginning again.
+        // Also because advancing has eaten the front of the allocation: start at its beginning again.
         self.output.clear();
+        self.begun = 0;
         Ok(())
     }
 
@@ -262,6 +289,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Bytes of the frame at the front.
+fn frame_len(mut output: &[u8]) -> usize {
+    wire::FRAME_HEADER_LEN + output.get_u64() as usize
 }
 
 /// What the machine expects from the wire: header words in front of the body.

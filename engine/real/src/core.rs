@@ -215,6 +215,11 @@ impl Core {
         self.socket.unsent() == 0 && self.connections.iter().all(|(_, connection)| connection.is_flushed())
     }
 
+    /// Messages that were sent and are not, or not wholly, written.
+    pub(crate) fn unsent(&self) -> usize {
+        self.socket.unsent() + self.connections.iter().map(|(_, connection)| connection.unsent()).sum::<usize>()
+    }
+
     /// Takes down every endpoint and connection. With `abort` as a killed process would; otherwise what the kernel has
     /// taken is still delivered.
     pub(crate) fn shut(&mut self, now: Time, abort: bool) {

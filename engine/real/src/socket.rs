@@ -130,7 +130,7 @@ impl Socket {
             let wait = (deadline - now()).min(Duration::from_millis(5));
             core = self.shared.lead(core, Some(wait), false).0;
         }
-        let unsent = core.socket.unsent();
+        let unsent = core.unsent();
         core.shut(now(), false);
         self.shared.notify(&mut core);
         unsent
