@@ -11,8 +11,8 @@ use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use slab::Slab;
 use sp_proto::{
-    Address, Attachment, ContextId, Dialer, DialerState, DownReason, EndpointOptions, Kind, OpError, PeerFault, PipeId,
-    Refused, Socket, Time, Timers,
+    Address, Answer, Attachment, ContextId, Dialer, DialerState, DownReason, EndpointOptions, Kind, OpError, PeerFault,
+    PipeId, Refused, Socket, Ticket, Time, Timers,
 };
 
 use crate::bell::Bell;
@@ -57,6 +57,10 @@ pub(crate) struct Core {
     inproc: Vec<usize>,
     has_inproc_listener: bool,
     last_dial_error: Option<String>,
+    /// Tickets that threads wait for; an event loop must not take their answers.
+    pub(crate) awaited: Vec<Ticket>,
+    /// Answers to those that an event loop has come across.
+    aside: Vec<(Ticket, Answer)>,
 }
 
 /// Who looks after a socket when nobody is in a call.
@@ -108,6 +112,8 @@ impl Core {
             inproc: Vec::new(),
             has_inproc_listener: false,
             last_dial_error: None,
+            awaited: Vec::new(),
+            aside: Vec::new(),
         }
     }
 
@@ -200,6 +206,29 @@ impl Core {
             }
         }
         self.gather.wrote(if wrote { clock::now() } else { now });
+    }
+
+    /// The answer that a thread waits for, if it is there.
+    pub(crate) fn take_answer(&mut self, ticket: Ticket) -> Option<Answer> {
+        match self.aside.iter().position(|(answered, _)| *answered == ticket) {
+            Some(place) => Some(self.aside.swap_remove(place).1),
+            None => self.socket.take_answer(ticket),
+        }
+    }
+
+    /// All answers that no thread waits for.
+    pub(crate) fn collect_answers(&mut self) -> Vec<(Ticket, Answer)> {
+        let mut answers = Vec::new();
+        while let Some((ticket, answer)) = self.socket.poll_answer() {
+            let place = if self.awaited.contains(&ticket) { &mut self.aside } else { &mut answers };
+            place.push((ticket, answer));
+        }
+        answers
+    }
+
+    /// Are there answers that nobody has taken?
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.aside.is_empty() || self.socket.has_answers()
     }
 
     /// When [`settle`](Core::settle) is due.

@@ -248,12 +248,12 @@ impl Socket {
         self.shared.leave(core);
     }
 
-    /// For an event loop: looks at the descriptors without waiting, and collects the answers to all tickets. Also says
-    /// when to call again if nothing becomes readable before.
+    /// For an event loop: looks at the descriptors without waiting, and collects the answers to all tickets that were
+    /// submitted without waiting (what threads wait for in calls is theirs). Also says when to call again if nothing becomes readable before.
     pub fn poll_answers(&self) -> (Vec<(Ticket, Answer)>, Option<Time>) {
         let mut core = self.shared.core.lock();
         core = self.shared.look(core);
-        let answers = std::iter::from_fn(|| core.socket.poll_answer()).collect();
+        let answers = core.collect_answers();
         let due = core.next_timeout();
         self.shared.leave(core);
         (answers, due)
@@ -401,8 +401,14 @@ impl Shared {
         core.gather.reset();
         let mut ticket = submit(&mut core);
         core.settle(now());
+        if let Some(answer) = core.take_answer(ticket) {
+            self.leave(core);
+            return Ok(answer);
+        }
+        core.awaited.push(ticket);
         loop {
-            if let Some(answer) = core.socket.take_answer(ticket) {
+            if let Some(answer) = core.take_answer(ticket) {
+                core.awaited.retain(|other| *other != ticket);
                 // The next one to wait takes the lead.
                 if core.followers > 0 && !core.leader {
                     self.handover.notify_one();
@@ -421,7 +427,8 @@ impl Shared {
             }
             if signalled && core.socket.cancel(ticket) {
                 // Not answered, so nothing is lost by taking it back while the program looks at its signals.
-                core.socket.take_answer(ticket);
+                core.take_answer(ticket);
+                core.awaited.retain(|other| *other != ticket);
                 if core.followers > 0 && !core.leader {
                     self.handover.notify_one();
                 }
@@ -431,6 +438,7 @@ impl Shared {
                 }
                 core = self.core.lock();
                 ticket = submit(&mut core);
+                core.awaited.push(ticket);
                 core.settle(now());
             }
         }
@@ -475,7 +483,7 @@ impl Shared {
             core.spin.learn(paid);
         }
         core.turn(now(), &ready);
-        if core.followers > 0 && core.socket.has_answers() {
+        if core.followers > 0 && core.has_answers() {
             self.handover.notify_all();
         }
         let signalled = result.is_err();
@@ -530,7 +538,7 @@ impl Shared {
 
     /// Wakes those whose tickets were answered by somebody else.
     pub(crate) fn notify(&self, core: &mut Core) {
-        if core.socket.has_answers() || core.socket.is_closed() {
+        if core.has_answers() || core.socket.is_closed() {
             if core.leader || core.attached {
                 self.bell.ring();
             }
