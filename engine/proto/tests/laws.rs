@@ -39,6 +39,7 @@ for_every_kind!([
     a_closed_socket_answers_every_ticket_exactly_once,
     a_closed_socket_takes_nothing_more,
     a_deadline_passes_at_its_nanosecond_and_not_before,
+    what_is_answered_leaves_no_deadline_behind,
     what_can_be_done_at_once_is_done_even_at_the_deadline,
     a_cancelled_ticket_takes_no_message_with_it,
     a_message_that_is_given_back_is_received_once_more,
@@ -123,6 +124,16 @@ fn a_deadline_passes_at_its_nanosecond_and_not_before(kind: Kind) {
     let over = submit(&mut world, node, Some(now));
     assert_eq!(world.answer(node, over), Some(&Answer::Failed(OpError::TimedOut)));
     assert_eq!(world.nodes[node].socket.stats().timeouts, 3);
+}
+
+fn what_is_answered_leaves_no_deadline_behind(kind: Kind) {
+    let (mut world, node) = alone(kind);
+    let deadline = world.now + Duration::from_secs(1);
+    let tickets = [0, 1].map(|_| submit(&mut world, node, Some(deadline)));
+    world.cancel(node, tickets[0]);
+    assert_eq!(world.nodes[node].socket.poll_timeout(), Some(deadline), "the other one waits");
+    world.cancel(node, tickets[1]);
+    assert_eq!(world.nodes[node].socket.poll_timeout(), None);
 }
 
 fn what_can_be_done_at_once_is_done_even_at_the_deadline(kind: Kind) {
@@ -1310,6 +1321,17 @@ mod pipeline {
         (0..3).for_each(|_| world.inject(0, 0, &[], b"what?"));
         assert_eq!(world.nodes[0].socket.stats().dropped_received, 3);
         assert_eq!(world.up(), [0]);
+    }
+
+    #[test]
+    fn what_is_given_back_comes_first_and_the_last_of_it_foremost() {
+        let mut world = World::pair(Kind::Pull, &Options::default());
+        for number in 0..4 {
+            world.try_send(1, ContextId::DEFAULT, format!("{number}")).unwrap();
+        }
+        let taken = [0; 3].map(|_| world.try_recv(0, ContextId::DEFAULT).unwrap());
+        taken.into_iter().rev().for_each(|body| world.put_back(0, ContextId::DEFAULT, body));
+        assert_eq!(world.recv_all(0), ["0", "1", "2", "3"]);
     }
 
     #[test]
