@@ -68,9 +68,12 @@ struct Reactor {
 }
 
 /// What only the thread itself knows.
-#[derive(Default)]
 struct Rounds {
     warm: Vec<u64>,
+    /// How often warm sockets are looked at: less and less often while they stay in use, because each look takes a turn
+    /// on somebody's core.
+    tick: Duration,
+    next_tick: Time,
     bursts: Vec<u64>,
     due: Timers<u64>,
 }
@@ -93,7 +96,13 @@ fn reactor() -> &'static Reactor {
 fn run(reactor: &Reactor) {
     // Tails of bursts are due within tens of microseconds; the default slack would double that.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000));
-    let mut rounds = Rounds::default();
+    let mut rounds = Rounds {
+        warm: Vec::new(),
+        tick: LEFT_ALONE,
+        next_tick: Time::ZERO,
+        bursts: Vec::new(),
+        due: Timers::default(),
+    };
     let mut ready = Vec::new();
     loop {
         let timeout = rounds.next_look(now());
@@ -113,22 +122,28 @@ fn run(reactor: &Reactor) {
 impl Rounds {
     /// How long to sleep.
     fn next_look(&self, now: Time) -> Option<Duration> {
-        let tick = match (self.bursts.is_empty(), self.warm.is_empty()) {
-            (false, _) => Some(TAIL_TICK),
-            (true, false) => Some(LEFT_ALONE),
-            (true, true) => None,
-        };
-        [tick, self.due.next().map(|due| due - now)].into_iter().flatten().min()
+        let tail = (!self.bursts.is_empty()).then_some(TAIL_TICK);
+        let tick = (!self.warm.is_empty()).then(|| self.next_tick - now);
+        [tail, tick, self.due.next().map(|due| due - now)].into_iter().flatten().min()
     }
 
     fn collect(&mut self, notices: &mut Notices) {
-        self.warm.append(&mut notices.warm);
-        self.warm.sort_unstable();
-        self.warm.dedup();
+        if !notices.warm.is_empty() {
+            self.warm_up(notices.warm.drain(..));
+        }
         self.bursts.append(&mut notices.bursts);
         for (due, id) in notices.due.drain(..) {
             self.due.set(due, id);
         }
+    }
+
+    /// Sockets to look in at, soon at first.
+    fn warm_up(&mut self, ids: impl IntoIterator<Item = u64>) {
+        self.warm.extend(ids);
+        self.warm.sort_unstable();
+        self.warm.dedup();
+        self.tick = LEFT_ALONE;
+        self.next_tick = now() + LEFT_ALONE;
     }
 
     /// A watched socket has something to do.
@@ -138,14 +153,14 @@ impl Rounds {
         };
         let Some(mut core) = shared.core.try_lock() else {
             // Somebody is in a call and sees to it. It has to be watched again later.
-            self.warm.push(event.token);
+            self.warm_up([event.token]);
             return;
         };
         if core.leader || core.attached {
             core.care = Care::Led;
         } else if now() - core.last_turn < LEFT_ALONE {
             core.care = Care::Warm;
-            self.warm.push(event.token);
+            self.warm_up([event.token]);
         } else {
             shared.tend(&mut core);
             self.tended(reactor, &shared, &mut core);
@@ -171,7 +186,16 @@ impl Rounds {
             }
             self.note_due(id, &mut core);
         }
-        for id in std::mem::take(&mut self.warm) {
+        if now >= self.next_tick {
+            self.look_at_warm(reactor, now);
+            self.next_tick = now + self.tick;
+        }
+    }
+
+    fn look_at_warm(&mut self, reactor: &Reactor, now: Time) {
+        let warm = std::mem::take(&mut self.warm);
+        let count = warm.len();
+        for id in warm {
             let Some(shared) = find(reactor, id) else {
                 continue;
             };
@@ -189,6 +213,7 @@ impl Rounds {
                 self.tended(reactor, &shared, &mut core);
             }
         }
+        self.tick = if self.warm.len() == count { (2 * self.tick).min(LONGEST_TICK) } else { LEFT_ALONE };
     }
 
     /// Writes the tail of a burst when it is due; says whether the burst goes on.
@@ -223,7 +248,7 @@ impl Rounds {
             .or_else(|_| reactor.poller.add(shared.poller.as_fd(), shared.id, Interest::READ_ONCE));
         core.care = if watched.is_ok() { Care::Watched } else { Care::Warm };
         if watched.is_err() {
-            self.warm.push(shared.id);
+            self.warm_up([shared.id]);
         }
         self.note_due(shared.id, core);
     }
@@ -243,8 +268,9 @@ fn find(reactor: &Reactor, id: u64) -> Option<Arc<Shared>> {
     reactor.notices.lock().sockets.get(&id).and_then(Weak::upgrade)
 }
 
-/// How long a socket is not looked at before the background thread takes over, and how often it looks in until then.
+/// How long a socket is not looked at before the background thread takes over, and how soon it first looks in.
 const LEFT_ALONE: Duration = Duration::from_millis(2);
+const LONGEST_TICK: Duration = Duration::from_millis(16);
 /// How often the tails of bursts are looked at.
 const TAIL_TICK: Duration = Duration::from_micros(60);
 const BELL: u64 = 0;
