@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::balance::Priority;
+use crate::priority::Priority;
 
 /// Options of a socket. Everything that can grow has a bound here.
 #[derive(Clone, Debug, PartialEq)]

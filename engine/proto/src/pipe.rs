@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::balance::Priority;
 use crate::message::Message;
 use crate::options::Options;
+use crate::priority::Priority;
 use crate::queue::Queue;
 
 /// Names a pipe on its socket. It is also the routing word that stands for the pipe in a header: 31 bits, and not used
