@@ -20,7 +20,8 @@ class Loop:
     def __init__(self, native: RealSocket) -> None:
         self._native = native
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Any], int]] = {}
+        """By ticket: who waits, and in which context."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def send(self, data: Data, timeout: float | None, context: int = 0) -> None:
@@ -41,7 +42,7 @@ class Loop:
         if self._loop is not loop:
             self._attach(loop)
         future: asyncio.Future[bytes | None] = loop.create_future()
-        self._waiting[ticket] = future
+        self._waiting[ticket] = future, context
         # The answer may have come while the ticket was written, and the socket's next timeout may be new.
         self._collect()
         try:
@@ -67,6 +68,9 @@ class Loop:
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and self._waiting and not self._loop.is_closed():
             raise errors.StateError("the socket is being waited for in another event loop")
+        for ticket in self._waiting:
+            # A loop that was closed under its tasks.
+            self._native.cancel(ticket)
         self._waiting.clear()
         self._loop = loop
         self._native.attach(True)
@@ -84,10 +88,12 @@ class Loop:
     def _collect(self) -> None:
         answers, due = self._native.poll_answers()
         for ticket, failure, body in answers:
-            future = self._waiting.get(ticket)
+            future, context = self._waiting.get(ticket, (None, 0))
             if future is None or future.done():
-                continue
-            if failure is None:
+                # It was cancelled a moment ago.
+                if body is not None:
+                    self._native.put_back(body, context)
+            elif failure is None:
                 future.set_result(body)
             else:
                 name, text = failure
