@@ -35,7 +35,7 @@ def main() -> None:
         with asyncio.Runner(loop_factory=exact_loop) as runner:
             runner.run(Site(parent, scenario, job).play())
     except Exception as error:
-        parent.say("error", reason=f"{type(error).__name__}: {error}")
+        parent.say("error", reason=str(custom.blame(error) or f"{type(error).__name__}: {error}"))
     parent.stay()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from workbench.model.conclude import Outcome
     from workbench.model.progress import Progress
@@ -81,17 +81,20 @@ def _run(
     """Run all that is to be run, and keep the result; also what is to be printed with it."""
     from workbench.bench.conductor import MeasurementError
     from workbench.bench.processes import ChildFailed
+    from workbench.model import custom
     from workbench.model.conclude import conclude
     from workbench.model.progress import silent
     from workbench.report import write
     from workbench.results import ResultError, begin
+    from workbench.sim.workers import WorkerLost
 
     started = time.perf_counter()
     world = scenario.run.world
+    behaviours = custom.fingerprints(point.scenario for point in points)
+    text = _yaml(scenario, behaviours)
+    facts = {"directory": str(scenario.directory or Path.cwd()), "behaviours": behaviours} if behaviours else {}
     try:
-        with begin(
-            scenario.name, _yaml(scenario), world=world, seed=scenario.run.seed, command=sys.argv, root=out
-        ) as writer:
+        with begin(scenario.name, text, world=world, seed=scenario.run.seed, command=sys.argv, root=out) as writer:
             task = _Task(scenario, points, count, jobs, writer, progress.tell if progress else silent)
             try:
                 outcome = _runner(scenario)(task)
@@ -99,11 +102,15 @@ def _run(
                 if progress is not None:
                     progress.close()
             result = conclude(scenario, points, outcome, world=world, wall_s=time.perf_counter() - started)
-            run = writer.finish(result, facts={"notes": list(outcome.notes)})
+            run = writer.finish(result, facts={"notes": list(outcome.notes)} | facts)
         write(run)
         return run.result, run, outcome.notes
-    except (ResultError, ChildFailed, MeasurementError) as error:
+    except (ResultError, ChildFailed, MeasurementError, custom.BehaviourFailed, WorkerLost) as error:
         _refuse(f"workbench run: {error}")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _refuse(f"workbench run: {error.filename or out}: {error.strerror or error}")
 
 
 @dataclass(frozen=True)
@@ -162,8 +169,8 @@ def _is_measurement(scenario: "Scenario") -> bool:
     return scenario.run.world == "real" and any(workload.alone for workload in scenario.workloads.values())
 
 
-def _yaml(scenario: "Scenario") -> str:
-    """The resolved scenario as YAML."""
+def _yaml(scenario: "Scenario", behaviours: "Mapping[str, str]") -> str:
+    """The resolved scenario as YAML; the files of its behaviours decide the outcome, too."""
     from io import StringIO
 
     from ruamel.yaml import YAML
@@ -172,6 +179,7 @@ def _yaml(scenario: "Scenario") -> str:
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     text = StringIO()
+    text.writelines(f"# {file}: SHA-256 {digest}\n" for file, digest in behaviours.items())
     yaml.dump(scenario.model_dump(mode="json", by_alias=True, exclude_none=True), text)
     return text.getvalue()
 

@@ -15,6 +15,7 @@ def command(
 
     The exit code is 0 if all are identical, 1 if not, 2 if the run cannot be replayed.
     """
+    from workbench.model import custom
     from workbench.results import ResultError, open_run
     from workbench.scenario import ScenarioError, parse, points
     from workbench.sim.replication import replicate
@@ -24,11 +25,16 @@ def command(
         kept = opened.result
         if kept.world != "virtual":
             _refuse("only runs of the virtual world can be replayed; the real one never repeats itself")
-        scenario = parse(opened.scenario_yaml, name=f"{opened.path / 'scenario.yaml'}", base=opened.path)
+        facts = opened.manifest.facts
+        base = Path(facts.get("directory", opened.path))
+        scenario = parse(opened.scenario_yaml, name=f"{opened.path / 'scenario.yaml'}", base=base)
+        swept = points(scenario)
+        if custom.fingerprints(point.scenario for point in swept) != facts.get("behaviours", {}):
+            _refuse(f"the behaviours in {base} have changed since this run")
     except (ResultError, ScenarioError) as error:
         _refuse(str(error))
     different = checked = 0
-    for number, point in enumerate(points(scenario)):
+    for number, point in enumerate(swept):
         for replication in kept.points[number].replications[: None if everything else 1]:
             again = replicate(point.scenario, number, replication.index, scenario.run.seed)
             checked += 1

@@ -161,6 +161,8 @@ class RealHost:
         if task in self._tasks:
             self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
+                played = getattr(task.get_coro(), "__name__", "behaviour")
+                error.add_note(f"in {played} on host {self._name!r} at {self._world.now:.9f} s")
                 self._world.fail(error)
         elif not task.cancelled():
             # It was killed; what its sockets' end raised in it is no failure of the behaviour.

@@ -5,12 +5,17 @@ others (the addresses to dial or to listen at), `options` what the scenario says
 a plain SimPy process function, a generator, will do as well.
 """
 
+import hashlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Coroutine, Generator
+import sysconfig
+import traceback
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import simpy
 
 from workbench.engine.world import Host
 from workbench.scenario import Problem, Scenario, ScenarioError
@@ -24,6 +29,13 @@ class Peers:
 
     listen: str | None = None
     dials: tuple[tuple[str, int], ...] = ()
+
+
+class BehaviourFailed(Exception):
+    """A behaviour of the user's has raised something.
+
+    The text says which one, what it raised, on which host, at what time of the world, and where in the user's code.
+    """
 
 
 def load_behaviour(scenario: Scenario, reference: str) -> Custom:
@@ -60,5 +72,46 @@ def start(custom: Custom, host: Host, peers: Peers, options: dict[str, Any]) -> 
         raise _refusal(custom.__name__, str(error)) from error
 
 
+def references(scenario: Scenario) -> list[str]:
+    """The behaviours that a scenario names, each once."""
+    named = [service.behaviour for service in scenario.services.values()]
+    named += [workload.behaviour for workload in scenario.workloads.values()]
+    return list(dict.fromkeys(reference for reference in named if reference is not None))
+
+
+def fingerprints(scenarios: Iterable[Scenario]) -> dict[str, str]:
+    """The SHA-256 of each file with behaviours, by its name in the scenario; with another text it is another run.
+
+    Loads every behaviour, and raises ScenarioError if one cannot be played.
+    """
+    found: dict[str, str] = {}
+    for scenario in scenarios:
+        for reference in references(scenario):
+            load_behaviour(scenario, reference)
+            name = reference.partition(":")[0]
+            found[name] = hashlib.sha256(((scenario.directory or Path.cwd()) / name).read_bytes()).hexdigest()
+    return found
+
+
+def blame(error: BaseException) -> BehaviourFailed | None:
+    """What the user is to be told if the failure came out of the user's code; None if it is our own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((place for place, frame in enumerate(frames) if not _is_ours(frame.filename)), None)
+    if first is None:
+        return None
+    behaviour = f"{Path(frames[first].filename).name}:{frames[first].name}"
+    what = "".join(traceback.format_exception_only(error)).rstrip()
+    where = "".join(traceback.format_list(frames[first:])).rstrip()
+    return BehaviourFailed(f"behaviour {behaviour} failed: {what}\n{where}")
+
+
+def _is_ours(file: str) -> bool:
+    """Is it code of the workbench, of SimPy or of Python itself?"""
+    return file.startswith("<") or any(Path(file).is_relative_to(folder) for folder in _OURS)
+
+
 def _refusal(reference: str, why: str) -> ScenarioError:
     return ScenarioError([Problem(f"behaviour {reference}", 0, 0, why)])
+
+
+_OURS = (Path(__file__).parents[1], Path(simpy.__file__).parent, Path(sysconfig.get_path("stdlib")))

@@ -15,11 +15,17 @@ from workbench.scenario import Distribution, LinkShape, Scenario, Service, Workl
 def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
     """Play the scenario once. All luck comes from `seed` and `index`, so every point of a sweep has the same.
 
-    Raises ScenarioError if a behaviour cannot be played, and RuntimeError if the books do not balance at the end.
+    Raises ScenarioError if a behaviour cannot be played, BehaviourFailed if one raises something, and RuntimeError if
+    the books do not balance at the end.
     """
     started = time.perf_counter()
     stage = Stage(scenario, VirtualWorld(seed=seed, replication=index))
-    stage.world.run(until=scenario.run.duration)
+    try:
+        stage.world.run(until=scenario.run.duration)
+    except Exception as error:
+        if (failure := custom.blame(error)) is not None:
+            raise failure from error
+        raise
     stage.world.audit()
     measured = measure(Window.of(scenario), stage.readings())
     return Replication(
