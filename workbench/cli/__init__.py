@@ -1,10 +1,13 @@
 """The command line: one file for each verb. Heavy imports happen inside the verbs, so that help is quick."""
 
+import os
 import sys
 
 import typer
 
 from workbench.cli import compare, explain, lint, list_, peers, report, run, schema, verify
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="workbench",
@@ -27,13 +30,26 @@ app.command("peers")(peers.command)
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends with exit code 130 and no traceback."""
+    """Run the command line; Ctrl-C ends with exit code 130 and no traceback, a closed output with 141."""
     try:
-        app()
+        _run()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does.
-        sys.stderr.close()
+        # Whoever read the output has gone, as `head` does. Python would try once more to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _run() -> None:
+    try:
+        app()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):
+            # Typer makes it a 1, which means here that an expectation has failed.
+            raise ended.__context__ from None
+        if ended.code == INTERRUPTED:
+            raise KeyboardInterrupt from None
+        sys.stdout.flush()
+        raise
