@@ -1,0 +1,197 @@
+"""`workbench run`, from start to finish."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRIORITY_ROUTING = ROOT / "scenarios" / "priority-routing.yaml"
+
+
+def told(ended: Any) -> Any:
+    """What must repeat bit for bit."""
+    data = ended.json
+    del data["run"], data["wall_s"]
+    return data
+
+
+def test_the_main_job_is_the_same_whenever_it_is_done_and_by_however_many(workbench: Any) -> None:
+    words = ("run", PRIORITY_ROUTING, "--json", "--seed", 7, "--replications", 8)
+    runs = [workbench(*words, "--jobs", 1), workbench(*words, "--jobs", 2), workbench(*words, "--jobs", 2)]
+    assert [ended.code for ended in runs] == [0, 0, 0], runs
+    first, *others = [told(ended) for ended in runs]
+    assert others == [first, first]
+    turns, priority = first["points"]
+    assert turns["set"] == {"routing": "round-robin"}
+    assert priority["set"] == {"routing": "priority"}
+    assert turns["metrics"]["new-york:cross_site_share"]["value"] == pytest.approx(0.5, abs=0.01)
+    assert priority["metrics"]["new-york:cross_site_share"]["value"] == 0
+    assert len(workbench.runs("priority-routing")) == 3
+
+
+def test_the_object_has_exactly_the_shape_that_is_promised(kept: Any) -> None:
+    data = kept.first.json
+    assert set(data) == {
+        "scenario",
+        "world",
+        "run",
+        "points",
+        "verdicts",
+        "expectations",
+        "events",
+        "wall_s",
+    }
+    assert (data["scenario"], data["world"]) == ("small", "virtual")
+    assert (kept.folder / "results" / "small" / data["run"] / "report.html").is_file()
+    assert data["events"] > 0
+    assert data["wall_s"] > 0
+    for point in data["points"]:
+        assert set(point) == {"set", "metrics"}
+        assert {"requests", "lost", "cross_site_share", "latency.p50", "latency.p99"} <= set(point["metrics"])
+        for estimate in point["metrics"].values():
+            assert set(estimate) == {"value", "low", "high", "unit", "n"}
+        requests = point["metrics"]["requests"]
+        assert requests["low"] <= requests["value"] <= requests["high"]
+        assert (requests["unit"], requests["n"]) == ("count", 2)
+    assert data["expectations"] == [
+        {"text": "lost == 0", "holds": True},
+        {"text": "cross_site_share = 0 % when routing = priority", "holds": True},
+    ]
+    assert any("priority" in verdict["text"] for verdict in data["verdicts"])
+
+
+def test_seed_set_and_replications_are_minded(workbench: Any, small: Path, kept: Any) -> None:
+    plain = kept.first.json
+    other = workbench("run", small, "--json", "--seed", 6, "--replications", 1).json
+    changed = ("--set", "workloads.users.load=poisson 400/s", "--set", "links.0.rtt=50 ms")
+    more = workbench("run", small, "--json", "--jobs", 1, "--quick", *changed).json
+    requests = [data["points"][0]["metrics"]["requests"] for data in (plain, other, more)]
+    assert [estimate["n"] for estimate in requests] == [2, 1, 3]
+    assert requests[1]["low"] is None
+    assert requests[0]["value"] != requests[1]["value"]
+    assert requests[2]["value"] > 1.5 * requests[0]["value"]
+    longest = [data["points"][0]["metrics"]["latency.max"]["value"] for data in (plain, more)]
+    assert longest[0] < 0.05 < longest[1]
+
+
+def test_a_dry_run_lists_what_it_would_do_and_does_nothing(workbench: Any, small: Path) -> None:
+    ended = workbench("run", small, "--dry-run", "--replications", 4)
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
+        "   0  routing = round-robin",
+        "   1  routing = priority",
+        "2 points × 4 replications = 8 runs of 1 s in the virtual world",
+    ]
+    assert not (workbench.folder / "results").exists()
+
+
+def test_people_get_a_table_verdicts_a_page_and_exit_code_1_if_an_expectation_fails(
+    workbench: Any, small: Path
+) -> None:
+    small.write_text(small.read_text().replace("lost == 0", "lost > 0"))
+    ended = workbench("run", small, "--out", "elsewhere/deep")
+    assert ended.code == 1
+    said = ("Does a small scenario do?", "cross-site share", "FAILS lost > 0", "holds cross_site_share", "• priority")
+    for expected in said:
+        assert expected in ended.out
+    page = Path(ended.out.partition("page: ")[2].strip())
+    assert page.parts[:2] == ("elsewhere", "deep")
+    assert "<html" in (workbench.folder / page).read_text()
+    assert "4/4 simulating" in ended.err
+    assert not (workbench.folder / "results").exists()
+    assert (workbench.folder / "elsewhere/deep/small/latest").resolve() == (workbench.folder / page.parent).resolve()
+    summary = json.loads((workbench.folder / page.parent / "summary.json").read_text())
+    assert summary["expectations"][0] == {"text": "lost > 0", "holds": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing.yaml"], "nothing.yaml: there is no such file"),
+        (["broken.yaml"], "broken.yaml:5:26: unknown site 'far'"),
+        (["small.yaml", "--set", "routin=priority"], "--set:1:1: a scenario has no key 'routin'"),
+        (["small.yaml", "--world", "reel"], "unknown world 'reel'"),
+        (["small.yaml", "--replications", "0"], "--replications"),
+        (["small.yaml", "--out", "small.yaml"], "small.yaml"),
+        (["small.yaml", "--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_input_is_exit_code_2_and_a_sentence_on_standard_error(
+    workbench: Any, small: Path, words: list[str], message: str
+) -> None:
+    workbench.file("broken.yaml", small.read_text().replace("far: }", "}"))
+    ended = workbench("run", *words, "--json")
+    assert ended.code == 2
+    assert ended.out == ""
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert not (workbench.folder / "results").exists()
+
+
+BEHAVIOURS = """\
+async def serve(host, peers):
+    rep = host.socket("rep")
+    rep.listen(peers.listen)
+    while True:
+        await answer(rep, await rep.arecv())
+
+async def answer(rep, asked):
+    await rep.asend({b"?": b"!"}[asked])
+"""
+WITH_A_BEHAVIOUR = """\
+version: 1
+name: own
+sites: {here: }
+services: {foo: {at: {here: 1}, behaviour: "own.py:serve"}}
+workloads: {users: {at: here, to: foo, load: paced 100/s, size: 8 B}}
+run: {duration: 1 s, replications: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    "how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "workers", "real"]
+)
+def test_a_behaviour_that_raises_is_named_with_its_host_and_its_own_traceback(workbench: Any, how: list[str]) -> None:
+    workbench.file("own.py", BEHAVIOURS)
+    ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "behaviour own.py:serve failed: KeyError: b'\\x00" in ended.err
+    assert "in serve on host 'service/foo/here/0' at 0." in ended.err
+    assert f'File "{workbench.folder / "own.py"}", line 8, in answer' in ended.err
+    assert "Traceback" not in ended.err
+    assert "/workbench/" not in ended.err
+
+
+def test_a_behaviour_that_is_not_there_is_refused_before_anything_starts(workbench: Any) -> None:
+    workbench.file("own.py", BEHAVIOURS)
+    scenario = workbench.file("own.yaml", WITH_A_BEHAVIOUR.replace("serve", "sevre"))
+    ended = workbench("run", scenario, "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert "has no function 'sevre'; it has: answer, serve" in ended.err
+    assert not (workbench.folder / "results").exists()
+
+
+def test_a_throughput_scenario_measures_one_block_of_each_library(workbench: Any) -> None:
+    """The other way of running in the real world, cut short."""
+    cut = ("--set", "run.duration=0.3 s", "--set", "run.warm-up=0.1 s", "--set", "sweep.placement=[one-core]")
+    cut = (*cut, "--set", "sweep.library=[ours, tcp]", "--replications", 1)
+    ended = workbench("run", ROOT / "scenarios" / "throughput-latency.yaml", "--json", *cut)
+    assert ended.code == 0, ended
+    points = {point["set"]["library"]: point["metrics"] for point in ended.json["points"]}
+    for library in ("ours", "tcp"):
+        assert points[library]["flood:throughput"]["value"] > 1_000
+        assert 0 < points[library]["ping:round_trip.p50"]["value"] < 0.1
+
+
+def test_what_is_printed_is_kept(kept: Any) -> None:
+    data = kept.first.json
+    folder = kept.folder / "results" / "small" / data["run"]
+    assert json.loads((folder / "summary.json").read_text()) == data
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["replications"] == 4
+    assert manifest["seed"] == 5
+    assert manifest["links"][0] == {"name": "near – far", "state": "modelled"}
+    assert list((folder / "figures").glob("*.png"))
