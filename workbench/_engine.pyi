@@ -4,8 +4,9 @@ Times are seconds as floats unless a name says nanoseconds (`_ns`). Operations r
 `workbench.engine.errors`.
 """
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias, final
+
+from workbench.engine.window import Window
 
 __all__ = ["Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "__version__"]
 
@@ -152,27 +153,10 @@ class Stream:
 
 @final
 class Meter:
-    """Counts what becomes of the requests of a workload. Times are seconds of the world.
+    """Counts what becomes of the requests of a workload. Times are seconds of the world."""
 
-    A request belongs to the phase in which it was sent: "unmeasured" outside `start` to `end`, "before" the `fault`,
-    "onset" up to `guard` before it (the fault may find those on their way), "during" until `restore`, "recovery" up to
-    `settle` after it, and "after". Only what is asked from the sites `struck` (by place; None: all) fails over.
-    """
-
-    def __new__(
-        cls,
-        sites: list[str],
-        *,
-        start: float = 0.0,
-        end: float | None = None,
-        fault: float | None = None,
-        restore: float | None = None,
-        guard: float = 0.0,
-        settle: float = 0.0,
-        struck: Sequence[int] | None = None,
-        bin: float = 1.0,  # noqa: A002
-    ) -> Meter:
-        """Make a meter that has counted nothing; `bin` is the width of the bins of its timeline. Raises OptionError."""
+    def __new__(cls, sites: list[str], window: Window) -> Meter:
+        """Make a meter that has counted nothing. Raises OptionError."""
 
     def sent(self, now: float) -> None:
         """A request is sent."""
@@ -263,6 +247,7 @@ class NativeWorld:
         name: str,
         kind: str,
         clients: list[tuple[int, list[tuple[str, int]]]],
+        window: Window,
         *,
         load: str,
         rate: float = 1.0,
@@ -270,14 +255,6 @@ class NativeWorld:
         think: _Drawn = ...,
         size: int = 64,
         timeout: float = 5.0,
-        start: float = 0.0,
-        end: float | None = None,
-        fault: float | None = None,
-        restore: float | None = None,
-        guard: float = 0.0,
-        settle: float = 0.0,
-        struck: Sequence[int] | None = None,
-        bin: float = 1.0,  # noqa: A002
         **options: float,
     ) -> int:
         """Start a workload (kind req or push) on hosts, each with the addresses and priorities that it dials.

@@ -10,6 +10,7 @@ import simpy
 
 from workbench.engine.errors import AddressError, Closed, OptionError, StateError, TimedOut
 from workbench.engine.virtual import VirtualHost, VirtualWorld
+from workbench.engine.window import Window
 
 HALF_RTT = 0.038
 
@@ -405,7 +406,8 @@ def test_native_roles_and_behaviours_share_a_world() -> None:
     for name, site in [("foo", "london"), ("client", "new-york")]:
         world.host(name, site)
     world.add_service("foo", "rep", [("foo", "foo")], workers=2, time=("exponential", 0.001, 0))
-    world.add_workload("users", "req", [("client", [("foo", 8)])], load="poisson", rate=100, start=1.0, end=9.0)
+    window = Window(start=1.0, end=9.0)
+    world.add_workload("users", "req", [("client", [("foo", 8)])], window, load="poisson", rate=100)
     sizes: list[int] = []
 
     async def also_ask(host: VirtualHost) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from workbench._engine import Meter
 from workbench.engine.virtual import VirtualHost, VirtualWorld
+from workbench.engine.window import Window
 from workbench.model import service as services
 from workbench.model import workload as workloads
 from workbench.model.cast import Cast, Part, cast
@@ -95,7 +96,7 @@ def play_natively(world: VirtualWorld, company: Cast, hosts: list[VirtualHost]) 
         size=workload.size,
         timeout=workload.timeout,
         resend=workload.resend,
-        **PHASES,
+        window=WINDOW,
     )
     del hosts
     world.run(until=company.scenario.run.duration)
@@ -107,7 +108,7 @@ def play_in_python(world: VirtualWorld, company: Cast, hosts: list[VirtualHost])
     scenario = company.scenario
     names = list(scenario.sites)
     sites = [names.index(part.site) for part in company.parts]
-    meter = Meter(names, **PHASES)
+    meter = Meter(names, WINDOW)
 
     def serve(part: Part) -> Any:
         return lambda host: services.serve(host, part, company.service(part), part.name)
@@ -139,4 +140,4 @@ def dials(company: Cast, part: Part) -> list[tuple[str, int]]:
     return [(dial.target.name, dial.priority) for dial in company.dials(part)]
 
 
-PHASES: dict[str, Any] = {"start": 1.0, "end": 8.0, "fault": 2.0, "restore": 5.5, "guard": 0.1, "bin": 0.1}
+WINDOW = Window(start=1.0, end=8.0, fault=2.0, restore=5.5, guard=0.1, bin=0.1)

@@ -15,7 +15,7 @@ from workbench.engine.real import Meter, RealHost, RealWorld
 from workbench.engine.world import Host
 from workbench.model import custom, service, workload
 from workbench.model.cast import Cast, Part, cast
-from workbench.model.measure import Window
+from workbench.model.measure import window_of
 from workbench.scenario import Scenario
 
 GRACE = 20.0
@@ -101,7 +101,7 @@ class Site:
             peers = custom.Peers(dials=tuple((address, priority) for address, priority in dials))
             return self.behaviour(declared.behaviour, peers, declared.options)
         if part.owner not in self.meters:
-            self.meters[part.owner] = Meter(self.sites, **Window.of(self.scenario).for_meter())
+            self.meters[part.owner] = Meter(self.sites, window_of(self.scenario))
         meter = self.meters[part.owner]
 
         async def play(host: Host) -> None:

@@ -17,7 +17,7 @@ from workbench.bench.processes import ChildFailed, Crew
 from workbench.engine.relay import Relay
 from workbench.model.cast import Cast, cast
 from workbench.model.links import is_shaped
-from workbench.model.measure import Reading, Window, measure, observed
+from workbench.model.measure import Reading, measure, observed, window_of
 from workbench.model.progress import Progress, silent
 from workbench.results import Replication, Writer
 from workbench.scenario import LinkShape, Scenario, SweepPoint
@@ -90,7 +90,7 @@ def play_once(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         notes = links.notes()
         crew.dismiss()
     readings = _readings(scenario, replies)
-    measured = measure(Window.of(scenario), readings)
+    measured = measure(window_of(scenario), readings)
     observations = [tuple(row) for reply in replies for row in reply["observations"]]
     late = max(reply["late"] for reply in replies)
     if late > 0.1:

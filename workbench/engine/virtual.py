@@ -26,6 +26,7 @@ from simpy.events import Event, EventPriority, Process
 
 from workbench._engine import NativeWorld, Stream
 from workbench.engine import errors
+from workbench.engine.window import Window
 from workbench.engine.world import Data, Kind
 
 Drawn: TypeAlias = tuple[str, float, float]
@@ -116,6 +117,7 @@ class VirtualWorld(simpy.Environment):
         name: str,
         kind: Kind,
         clients: Sequence[tuple[str, Sequence[tuple[str, int]]]],
+        window: Window | None = None,
         *,
         load: str,
         rate: float = 1.0,
@@ -123,42 +125,26 @@ class VirtualWorld(simpy.Environment):
         think: Drawn = NOTHING,
         size: int = 64,
         timeout: float = 5.0,
-        start: float = 0.0,
-        end: float | None = None,
-        fault: float | None = None,
-        restore: float | None = None,
-        guard: float = 0.0,
-        settle: float = 0.0,
-        struck: Sequence[int] | None = None,
-        bin: float = 1.0,  # noqa: A002
         **options: float,
     ) -> None:
         """Start a native workload (kind req or push): `clients` are pairs of a host and what it dials, each an address
         and a priority.
 
         `load` is poisson or paced (`rate` per second and client), closed (`outstanding` requests, a `think` between)
-        or flood (push only). The arguments from `start` to `bin` are those of `workbench._engine.Meter`; further
-        options are those of the clients' sockets.
+        or flood (push only). What is measured, `window` says; options are those of the clients' sockets.
         """
         cast = [(self._hosts[host].number, list(dials)) for host, dials in clients]
         self._workloads[name] = self._native.add_workload(
             name,
             kind,
             cast,
+            window or Window(),
             load=load,
             rate=rate,
             outstanding=outstanding,
             think=think,
             size=size,
             timeout=timeout,
-            start=start,
-            end=end,
-            fault=fault,
-            restore=restore,
-            guard=guard,
-            settle=settle,
-            struck=struck,
-            bin=bin,
             **options,
         )
         self._collect()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.engine.window import Window
 from workbench.results import Histogram, TimelineRow
 from workbench.scenario import Scenario
 
@@ -22,50 +23,23 @@ BINS = 120
 """Bins of the timeline of a run."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """What a meter needs to know of time, in seconds of the world."""
-
-    start: float
-    """The end of the warm-up."""
-    end: float
-    fault: float | None
-    """When the first fault begins."""
-    restore: float | None
-    """When the last restore or heal ends the faults."""
-    struck: tuple[int, ...]
-    """The sites, by their place, that lose instances."""
-    bin: float
-
-    @classmethod
-    def of(cls, scenario: Scenario) -> "Window":
-        """The window of a scenario's runs. A fault that is never repaired lasts to the end."""
-        events = scenario.fault_events()
-        starts = [event.at for event in events if event.action in ("kill", "cut", "break")]
-        ends = [event.at for event in events if event.action in ("restore", "heal", "break")]
-        struck = {site for event in events if event.action == "kill" for _, site in event.instances}
-        repaired = bool(ends) and not _open_faults(scenario)
-        return cls(
-            start=scenario.run.warm_up,
-            end=scenario.run.duration,
-            fault=min(starts, default=None),
-            restore=max(ends) if repaired else None,
-            struck=tuple(place for place, site in enumerate(scenario.sites) if site in struck),
-            bin=scenario.run.duration / BINS,
-        )
-
-    def for_meter(self) -> dict[str, Any]:
-        """The arguments of a native meter."""
-        return {
-            "start": self.start,
-            "end": self.end,
-            "fault": self.fault,
-            "restore": self.restore,
-            "guard": ONSET,
-            "settle": RECOVERY,
-            "struck": list(self.struck),
-            "bin": self.bin,
-        }
+def window_of(scenario: Scenario) -> Window:
+    """The window of a scenario's runs. A fault that is never repaired lasts to the end."""
+    events = scenario.fault_events()
+    starts = [event.at for event in events if event.action in ("kill", "cut", "break")]
+    ends = [event.at for event in events if event.action in ("restore", "heal", "break")]
+    struck = {site for event in events if event.action == "kill" for _, site in event.instances}
+    repaired = bool(ends) and not _open_faults(scenario)
+    return Window(
+        start=scenario.run.warm_up,
+        end=scenario.run.duration,
+        fault=min(starts, default=None),
+        restore=max(ends) if repaired else None,
+        guard=ONSET,
+        settle=RECOVERY,
+        struck=tuple(place for place, site in enumerate(scenario.sites) if site in struck),
+        bin=scenario.run.duration / BINS,
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 from workbench.engine.virtual import Drawn, VirtualHost, VirtualWorld
 from workbench.model import custom
 from workbench.model.cast import Cast, Part, cast
-from workbench.model.measure import Reading, Window, measure, observed
+from workbench.model.measure import Reading, measure, observed, window_of
 from workbench.results import Replication
 from workbench.scenario import Distribution, LinkShape, Scenario, Service, Workload
 
@@ -27,7 +27,7 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
             raise failure from error
         raise
     stage.world.audit()
-    measured = measure(Window.of(scenario), stage.readings())
+    measured = measure(window_of(scenario), stage.readings())
     return Replication(
         point=point,
         index=index,
@@ -101,6 +101,7 @@ class Stage:
             name,
             "push" if collects else "req",
             [(part.name, dials[part]) for part in parts],
+            window_of(self.scenario),
             load=load.kind,
             rate=load.rate or 1.0,
             outstanding=load.outstanding,
@@ -108,7 +109,6 @@ class Stage:
             size=workload.size,
             timeout=workload.timeout,
             resend=workload.resend,
-            **Window.of(self.scenario).for_meter(),
         )
         self._metered.append(name)
 

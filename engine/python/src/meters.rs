@@ -21,21 +21,8 @@ struct PyMeter {
 #[pymethods]
 impl PyMeter {
     #[new]
-    #[pyo3(signature = (sites, *, start=0.0, end=None, fault=None, restore=None, guard=0.0, settle=0.0, struck=None, bin=1.0))]
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn new(
-        py: Python<'_>,
-        sites: Vec<String>,
-        start: f64,
-        end: Option<f64>,
-        fault: Option<f64>,
-        restore: Option<f64>,
-        guard: f64,
-        settle: f64,
-        struck: Option<Vec<usize>>,
-        bin: f64,
-    ) -> PyResult<PyMeter> {
-        Ok(PyMeter { meter: Meter::new(plan(py, sites, start, end, fault, restore, guard, settle, struck, bin)?) })
+    fn new(py: Python<'_>, sites: Vec<String>, window: Window) -> PyResult<PyMeter> {
+        Ok(PyMeter { meter: Meter::new(window.plan(py, sites)?) })
     }
 
     fn sent(&mut self, now: f64) {
@@ -65,10 +52,9 @@ impl PyMeter {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-pub(crate) fn plan(
-    py: Python<'_>,
-    sites: Vec<String>,
+/// A `workbench.engine.window.Window`, taken by its attributes.
+#[derive(FromPyObject)]
+pub(crate) struct Window {
     start: f64,
     end: Option<f64>,
     fault: Option<f64>,
@@ -77,21 +63,26 @@ pub(crate) fn plan(
     settle: f64,
     struck: Option<Vec<usize>>,
     bin: f64,
-) -> PyResult<MeterPlan> {
-    if bin.is_nan() || bin <= 0.0 {
-        return Err(error(py, "OptionError", format!("bin = {bin} is out of range; allowed: more than 0 seconds")));
+}
+
+impl Window {
+    pub(crate) fn plan(self, py: Python<'_>, sites: Vec<String>) -> PyResult<MeterPlan> {
+        let bin = self.bin;
+        if bin.is_nan() || bin <= 0.0 {
+            return Err(error(py, "OptionError", format!("bin = {bin} is out of range; allowed: more than 0 seconds")));
+        }
+        Ok(MeterPlan {
+            sites,
+            from: moment(self.start),
+            to: self.end.map_or(Time::NEVER, moment),
+            fault: self.fault.map(moment),
+            restore: self.restore.map(moment),
+            guard: Duration::from_nanos(moment(self.guard).as_nanos()),
+            settle: Duration::from_nanos(moment(self.settle).as_nanos()),
+            struck: self.struck,
+            bin: Duration::from_nanos(moment(bin).as_nanos()),
+        })
     }
-    Ok(MeterPlan {
-        sites,
-        from: moment(start),
-        to: end.map_or(Time::NEVER, moment),
-        fault: fault.map(moment),
-        restore: restore.map(moment),
-        guard: Duration::from_nanos(moment(guard).as_nanos()),
-        settle: Duration::from_nanos(moment(settle).as_nanos()),
-        struck,
-        bin: Duration::from_nanos(moment(bin).as_nanos()),
-    })
 }
 
 /// A meter's counts as plain lists and numbers.

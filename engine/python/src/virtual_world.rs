@@ -118,9 +118,8 @@ impl NativeWorld {
     }
 
     #[pyo3(signature = (
-        name, kind, clients, *, load, rate=1.0, outstanding=1, think=("constant", 0.0, 0.0), size=64, timeout=5.0,
-        start=0.0, end=None, fault=None, restore=None, guard=0.0, settle=0.0, struck=None, bin=1.0,
-        **options
+        name, kind, clients, window, *, load, rate=1.0, outstanding=1, think=("constant", 0.0, 0.0), size=64,
+        timeout=5.0, **options
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_workload(
@@ -129,20 +128,13 @@ impl NativeWorld {
         name: &str,
         kind: &str,
         clients: Vec<(u32, Vec<(String, i64)>)>,
+        window: meters::Window,
         load: &str,
         rate: f64,
         outstanding: u32,
         think: Drawn<'_>,
         size: usize,
         timeout: f64,
-        start: f64,
-        end: Option<f64>,
-        fault: Option<f64>,
-        restore: Option<f64>,
-        guard: f64,
-        settle: f64,
-        struck: Option<Vec<usize>>,
-        bin: f64,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
         let load = match load {
@@ -165,7 +157,7 @@ impl NativeWorld {
             size,
             timeout: seconds(py, "timeout", timeout)?,
             options: socket_options(py, options)?.machine,
-            meter: meters::plan(py, sites, start, end, fault, restore, guard, settle, struck, bin)?,
+            meter: window.plan(py, sites)?,
         };
         translate(py, self.lock().add_workload(plan)).map(WorkloadId::number)
     }
