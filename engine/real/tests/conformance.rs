@@ -530,6 +530,19 @@ fn new_name() -> String {
     format!("inproc://test-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+#[test]
+fn what_an_aborted_socket_had_under_way_within_the_process_is_lost() {
+    let pull = socket_with(Kind::Pull, Options { recv_queue: 1, ..quick() });
+    let push = socket(Kind::Push);
+    dial(&push, &listen(&pull, &new_name()));
+    (0..10).for_each(|number| send(&push, format!("{number}")));
+    until("one has arrived, and the next one is not let in", || stats(&pull).recv_queue_full > 0);
+    push.abort();
+    assert_eq!(recv(&pull), "0");
+    until("the pipe is gone", || stats(&pull).pipes_down == 1);
+    assert_eq!(pull.try_recv(ContextId::DEFAULT), Err(OpError::WouldBlock));
+}
+
 /// Bytes that no socket of ours would send: over tcp, from a bare connection.
 mod strangers {
     use super::*;
