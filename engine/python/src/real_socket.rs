@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use sp_proto::{Answer, ContextId, EndpointOptions, Event, Kind, OpError, Priority, Ticket, Time};
-use sp_real::{EndpointError, Socket, SocketOptions, now};
+use sp_real::{EndpointError, OpenError, Socket, SocketOptions, now};
 
 use crate::errors::{error, name_of};
 
@@ -29,8 +29,11 @@ impl RealSocket {
     fn new(py: Python<'_>, kind: &str, options: Option<&Bound<'_, PyDict>>) -> PyResult<RealSocket> {
         let kind: Kind = kind.parse().map_err(|text| error(py, "OptionError", text))?;
         let options = socket_options(py, options)?;
-        let socket = Socket::new(kind, options).map_err(|wrong| error(py, "OptionError", wrong.to_string()))?;
-        Ok(RealSocket { socket })
+        match Socket::new(kind, options) {
+            Ok(socket) => Ok(RealSocket { socket }),
+            Err(wrong @ OpenError::Option(_)) => Err(error(py, "OptionError", wrong.to_string())),
+            Err(wrong @ OpenError::System(_)) => Err(error(py, "EndpointFailed", wrong.to_string())),
+        }
     }
 
     fn listen(&self, py: Python<'_>, address: &str, send_priority: i64, recv_priority: i64) -> PyResult<String> {

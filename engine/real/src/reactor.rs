@@ -5,6 +5,7 @@
 //! in now and then, and begins to poll the socket's descriptors when it has been left alone for [`LEFT_ALONE`].
 
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock, Weak};
@@ -20,24 +21,29 @@ use crate::core::Care;
 use crate::poller::{Interest, Poller, Ready};
 use crate::socket::Shared;
 
-/// A new socket.
-pub(crate) fn register(shared: &Arc<Shared>) {
-    let reactor = reactor();
+/// A new socket. Fails if it is the first and the process cannot have one more thread or descriptor.
+pub(crate) fn register(shared: &Arc<Shared>) -> io::Result<()> {
+    let reactor = start()?;
     let mut notices = reactor.notices.lock();
     notices.sockets.insert(shared.id, Arc::downgrade(shared));
     notices.warm.push(shared.id);
     drop(notices);
     reactor.bell.ring();
+    Ok(())
 }
 
 /// A socket that is gone.
 pub(crate) fn forget(id: u64) {
-    reactor().notices.lock().sockets.remove(&id);
+    if let Some(reactor) = REACTOR.get() {
+        reactor.notices.lock().sockets.remove(&id);
+    }
 }
 
 /// A call has left a socket: it needs looking in (`warm`), its burst has a tail (`burst`), or it has an earlier timeout.
 pub(crate) fn notice(id: u64, warm: bool, burst: bool, due: Option<Time>) {
-    let reactor = reactor();
+    let Some(reactor) = REACTOR.get() else {
+        return;
+    };
     let mut notices = reactor.notices.lock();
     if warm {
         notices.warm.push(id);
@@ -78,19 +84,22 @@ struct Rounds {
     due: Timers<u64>,
 }
 
-fn reactor() -> &'static Reactor {
-    static REACTOR: OnceLock<&'static Reactor> = OnceLock::new();
-    REACTOR.get_or_init(|| {
-        let poller = Poller::new().expect("a process that cannot have one more descriptor cannot have sockets");
-        let bell = Bell::new().expect("a process that cannot have one more descriptor cannot have sockets");
-        poller.add(bell.as_fd(), BELL, Interest::READ).expect("a new descriptor can be polled");
-        let reactor: &'static Reactor = Box::leak(Box::new(Reactor { notices: Mutex::default(), poller, bell }));
-        thread::Builder::new()
-            .name("sp-background".into())
-            .spawn(|| run(reactor))
-            .expect("a process that cannot have one more thread cannot have sockets");
-        reactor
-    })
+/// The thread of this process, if it has one yet.
+static REACTOR: OnceLock<&'static Reactor> = OnceLock::new();
+
+/// Starts the thread with the first socket.
+fn start() -> io::Result<&'static Reactor> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _alone = STARTING.lock();
+    if let Some(reactor) = REACTOR.get() {
+        return Ok(reactor);
+    }
+    let poller = Poller::new()?;
+    let bell = Bell::new()?;
+    poller.add(bell.as_fd(), BELL, Interest::READ)?;
+    let reactor: &'static Reactor = Box::leak(Box::new(Reactor { notices: Mutex::default(), poller, bell }));
+    thread::Builder::new().name("sp-background".into()).spawn(|| run(reactor))?;
+    Ok(REACTOR.get_or_init(|| reactor))
 }
 
 fn run(reactor: &Reactor) {

@@ -49,6 +49,17 @@ pub struct SocketOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
 
+/// Why a socket could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// An option is out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The operating system refused.
+    #[error("a socket needs two descriptors, and the first one a thread: {0}")]
+    System(#[from] io::Error),
+}
+
 /// Why an endpoint could not be made.
 #[derive(Debug, Error)]
 pub enum EndpointError {
@@ -71,13 +82,13 @@ pub enum EndpointError {
 /// # Making and closing
 impl Socket {
     /// A socket without endpoints.
-    pub fn new(kind: Kind, options: SocketOptions) -> Result<Socket, OptionError> {
+    pub fn new(kind: Kind, options: SocketOptions) -> Result<Socket, OpenError> {
         // Real sockets want ids that no other program can guess; only here does chance come from outside.
         let mut luck = rng_from(entropy());
         let machine = sp_proto::Socket::new(kind, options.machine, luck.random())?;
-        let poller = Arc::new(Poller::new().map_err(no_descriptors)?);
-        let bell = Arc::new(Bell::new().map_err(no_descriptors)?);
-        hang_bell(&poller, &bell).map_err(no_descriptors)?;
+        let poller = Arc::new(Poller::new()?);
+        let bell = Arc::new(Bell::new()?);
+        hang_bell(&poller, &bell)?;
         let shared = Arc::new(Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             core: Mutex::new(Core::new(machine, poller.clone(), bell.clone(), options.spin, options.gather, luck)),
@@ -85,7 +96,7 @@ impl Socket {
             poller,
             bell,
         });
-        reactor::register(&shared);
+        reactor::register(&shared)?;
         let owner = Arc::new(Owner { shared: shared.clone() });
         Ok(Socket { shared, owner })
     }
@@ -555,10 +566,6 @@ impl Shared {
         core.turn(now(), &ready);
         self.notify(core);
     }
-}
-
-fn no_descriptors(error: io::Error) -> OptionError {
-    OptionError { name: "descriptors", value: error.to_string(), allowed: "one for polling and one for waking" }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
