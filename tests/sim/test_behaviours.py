@@ -153,3 +153,9 @@ def test_a_behaviour_dies_with_its_host_and_begins_again(tmp_path: Path) -> None
     assert metrics["observed.begun.mean"] == pytest.approx(0.45)
     assert metrics["users:lost"] == 0
     assert metrics["users:repeated"] > 0
+
+
+def test_behaviours_may_take_the_place_of_every_workload(tmp_path: Path) -> None:
+    text = TEXT.replace("  users: {at: home, to: foo, load: paced 100/s}\n", "")
+    metrics = replicate(write(tmp_path, SERVE + ASK, text), 0, 0, 3).metrics
+    assert set(metrics) == {f"observed.waited.{what}" for what in ("mean", "p50", "p99", "count")}

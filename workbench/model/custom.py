@@ -52,7 +52,7 @@ def load_behaviour(scenario: Scenario, reference: str) -> Custom:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _refusal(reference, f"importing {path} failed: {error!r}") from error
     found = getattr(module, function, None)
     if found is None:

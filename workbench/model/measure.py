@@ -124,7 +124,7 @@ class Reading:
 
     @classmethod
     def merged(cls, readings: "Iterable[Reading]") -> "Reading":
-        """Several meters of one workload as one."""
+        """Several meters, one at least, as one."""
         readings = list(readings)
         rows: dict[float, TimelineRow] = {}
         for row in (row for reading in readings for row in reading.timeline):
@@ -161,8 +161,9 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
     metrics: dict[str, float] = {}
     histograms: dict[str, Histogram] = {}
     counts: dict[str, int] = {}
-    everybody = Reading.merged(readings)
-    for prefix, reading in [("", everybody)] + [(f"{one.workload}:", one) for one in readings]:
+    # Where behaviours take the place of all workloads there is nothing to measure.
+    everybody = [("", Reading.merged(readings))] if readings else []
+    for prefix, reading in everybody + [(f"{one.workload}:", one) for one in readings]:
         whole = sum(reading.tallies.values(), Tally())
         if whole.in_flight < 0 or whole.answered != whole.latencies.count:
             raise RuntimeError(
