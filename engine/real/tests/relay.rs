@@ -92,16 +92,21 @@ fn what_is_sent_into_a_cut_arrives_in_order_after_the_heal() {
 
 #[test]
 fn a_connection_that_is_begun_in_a_cut_stands_after_the_heal() {
-    let (relay, echo) = (relay(DELAY), Echo::new());
+    let relay = relay(DELAY);
+    let listener = TcpListener::bind(LOCALHOST).unwrap();
     relay.cut();
-    let mut stream = connect(relay.route(echo.address).unwrap());
-    stream.write_all(b"hello").unwrap();
-    stream.set_read_timeout(Some(6 * DELAY)).unwrap();
-    let mut heard = [0; 5];
-    assert_eq!(stream.read(&mut heard).unwrap_err().kind(), ErrorKind::WouldBlock);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut near = connect(relay.route(listener.local_addr().unwrap()).unwrap());
+    near.write_all(b"hello").unwrap();
+    near.set_read_timeout(Some(6 * DELAY)).unwrap();
+    assert_eq!(near.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the target has not heard of it");
+    listener.set_nonblocking(false).unwrap();
     relay.heal();
-    stream.read_exact(&mut heard).unwrap();
+    let mut far = listener.accept().unwrap().0;
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut heard = [0; 5];
+    far.read_exact(&mut heard).unwrap();
     assert_eq!(heard, *b"hello");
 }
 
