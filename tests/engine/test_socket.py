@@ -6,6 +6,8 @@ import itertools
 import os
 import signal
 import socket as std
+import subprocess
+import sys
 import threading
 import time
 
@@ -389,3 +391,34 @@ def _in_thread(call, *args):
         return outcome[0]
 
     return result
+
+
+def test_without_descriptors_a_listener_rests_and_recovers():
+    """It must neither spin nor give up when the process has no descriptor left for a new connection."""
+    script = """
+import resource, socket, time
+from workbench.engine import Req, Rep
+
+rep = Rep(listen="tcp://127.0.0.1:0")
+host, port = rep.addresses[0].removeprefix("tcp://").split(":")
+spare = [socket.socket() for _ in range(4)]
+for one in spare:
+    one.setblocking(False)
+soft = max(one.fileno() for one in spare) + 1
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+for one in spare:
+    one.connect_ex((host, int(port)))
+while not rep.stats()["accepts_failed"]:
+    time.sleep(0.005)
+before = time.process_time()
+time.sleep(0.3)
+used = time.process_time() - before
+failed = rep.stats()["accepts_failed"]
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+with Req(dial=rep.addresses[0]) as req:
+    req.send(b"still there?")
+    assert rep.recv(10) == b"still there?"
+print(used < 0.1, failed < 100)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "True"], done.stdout + done.stderr

@@ -163,9 +163,13 @@ impl RealSocket {
     }
 
     fn stats(&self) -> Vec<(&'static str, u64)> {
-        let (stats, spins_paid, spins_failed) = self.socket.stats();
-        let mut rows = stats.rows().to_vec();
-        rows.extend([("spins_paid", spins_paid), ("spins_failed", spins_failed)]);
+        let stats = self.socket.stats();
+        let mut rows = stats.machine.rows().to_vec();
+        rows.extend([
+            ("spins_paid", stats.spins_paid),
+            ("spins_failed", stats.spins_failed),
+            ("accepts_failed", stats.accepts_failed),
+        ]);
         rows
     }
 

@@ -52,7 +52,9 @@ pub(crate) struct Core {
     carriers: Vec<Option<usize>>,
     /// Connections that have not greeted yet.
     handshakes: Timers<usize>,
-    dials: Timers<usize>,
+    /// Endpoints at which something failed, until it is tried again.
+    retries: Timers<usize>,
+    pub(crate) accepts_failed: u64,
     /// Connections within the process; they ring instead of being polled.
     inproc: Vec<usize>,
     has_inproc_listener: bool,
@@ -77,7 +79,7 @@ pub(crate) enum Care {
 #[derive(Debug)]
 enum Endpoint {
     Listener { listener: Listener, options: EndpointOptions },
-    Dialer { dialer: Dialer, address: Address, options: EndpointOptions, due: Option<Time> },
+    Dialer { dialer: Dialer, address: Address, options: EndpointOptions },
 }
 
 impl Core {
@@ -108,7 +110,8 @@ impl Core {
             connections: Slab::new(),
             carriers: Vec::new(),
             handshakes: Timers::default(),
-            dials: Timers::default(),
+            retries: Timers::default(),
+            accepts_failed: 0,
             inproc: Vec::new(),
             has_inproc_listener: false,
             last_dial_error: None,
@@ -133,7 +136,7 @@ impl Core {
     /// Starts to keep a connection up.
     pub(crate) fn dial(&mut self, now: Time, address: Address, options: EndpointOptions) {
         let dialer = Dialer::new(now, self.socket.options(), self.luck.random());
-        let key = self.endpoints.insert(Endpoint::Dialer { dialer, address, options, due: None });
+        let key = self.endpoints.insert(Endpoint::Dialer { dialer, address, options });
         self.connect(now, key);
         self.settle(now);
     }
@@ -157,8 +160,8 @@ impl Core {
         if self.socket.poll_timeout().is_some_and(|due| due <= now) {
             self.socket.handle_timeout(now);
         }
-        while let Some((_, key)) = self.dials.pop(now) {
-            self.connect(now, key);
+        while let Some((_, key)) = self.retries.pop(now) {
+            self.retry(now, key);
         }
         while let Some((_, key)) = self.handshakes.pop(now) {
             if self.connections.get(key).is_some_and(|connection| !matches!(connection.phase, Phase::Up(_))) {
@@ -233,7 +236,7 @@ impl Core {
 
     /// When [`settle`](Core::settle) is due.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
-        [self.socket.poll_timeout(), self.dials.next(), self.handshakes.next(), self.gather.due()]
+        [self.socket.poll_timeout(), self.retries.next(), self.handshakes.next(), self.gather.due()]
             .into_iter()
             .flatten()
             .min()
@@ -270,7 +273,7 @@ impl Core {
             self.drop_connection(now, key, DownReason::Closed);
         }
         self.endpoints.clear();
-        self.dials = Timers::default();
+        self.retries = Timers::default();
         self.socket.close();
     }
 
@@ -301,16 +304,44 @@ impl Core {
             };
             match listener.accept() {
                 Ok(Some(stream)) => self.begin(now, stream, key, Phase::Greeting),
-                Ok(None) | Err(_) => return,
+                Ok(None) => return,
+                Err(_) => {
+                    // Most likely there are no descriptors left. The connection is still there, so the listener would be
+                    // reported ready again and again: it is not polled for a while.
+                    self.accepts_failed += 1;
+                    self.poll_listener(key, Interest::NONE);
+                    self.retries.set(now + ACCEPT_PAUSE, key);
+                    return;
+                }
             }
         }
     }
 
+    fn poll_listener(&mut self, key: usize, interest: Interest) {
+        if let Some(Endpoint::Listener { listener, .. }) = self.endpoints.get(key)
+            && let Some(descriptor) = listener.descriptor()
+        {
+            // It fails only if the descriptor is not polled at all, and then it is never reported.
+            let _ = self.poller.modify(descriptor, LISTENER | key as u64, interest);
+        }
+    }
+
+    /// It is time to try again what failed at an endpoint.
+    fn retry(&mut self, now: Time, key: usize) {
+        match self.endpoints.get(key) {
+            Some(Endpoint::Listener { .. }) => {
+                self.poll_listener(key, Interest::READ);
+                self.accept(now, key);
+            }
+            Some(Endpoint::Dialer { .. }) => self.connect(now, key),
+            None => {}
+        }
+    }
+
     fn connect(&mut self, now: Time, key: usize) {
-        let Some(Endpoint::Dialer { dialer, address, due, .. }) = self.endpoints.get_mut(key) else {
+        let Some(Endpoint::Dialer { dialer, address, .. }) = self.endpoints.get_mut(key) else {
             return;
         };
-        *due = None;
         if !dialer.poll_connect(now) {
             return;
         }
@@ -326,11 +357,10 @@ impl Core {
 
     /// A dialer's attempt failed, or its connection went down.
     fn redial(&mut self, now: Time, key: usize) {
-        if let Some(Endpoint::Dialer { dialer, due, .. }) = self.endpoints.get_mut(key) {
+        if let Some(Endpoint::Dialer { dialer, .. }) = self.endpoints.get_mut(key) {
             dialer.handle_down(now);
             if let DialerState::Waiting { until } = dialer.state() {
-                *due = Some(until);
-                self.dials.set(until, key);
+                self.retries.set(until, key);
             }
         }
     }
@@ -504,6 +534,8 @@ const BELL: u64 = 0;
 const LISTENER: u64 = 1 << 32;
 const CONNECTION: u64 = 2 << 32;
 const ACCEPTS_AT_ONCE: usize = 64;
+/// How long a listener rests after the system refused it a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 const SCRATCH_LEN: usize = 64 << 10;
 
 thread_local! {

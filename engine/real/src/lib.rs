@@ -23,4 +23,4 @@ pub use clock::now;
 pub use connection::Peer;
 pub use shaping::{Relay, RelayError, RelayStats};
 
-pub use socket::{EndpointError, Interrupted, OpenError, Socket, SocketOptions};
+pub use socket::{EndpointError, Interrupted, OpenError, Socket, SocketOptions, SocketStats};

@@ -45,6 +45,19 @@ pub struct SocketOptions {
     pub gather: Duration,
 }
 
+/// What a socket in the real world has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketStats {
+    /// What its machine has counted.
+    pub machine: Stats,
+    /// Times that looking before sleeping paid.
+    pub spins_paid: u64,
+    /// Times that it did not.
+    pub spins_failed: u64,
+    /// Times that the system refused a connection to a listener, for want of descriptors or memory.
+    pub accepts_failed: u64,
+}
+
 /// The program wants its thread back: a signal came and its handler raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
@@ -305,10 +318,15 @@ impl Socket {
         self.shared.core.lock().socket.is_closed()
     }
 
-    /// Its counters, and how often spinning paid and did not.
-    pub fn stats(&self) -> (Stats, u64, u64) {
+    /// Its counters.
+    pub fn stats(&self) -> SocketStats {
         let core = self.shared.core.lock();
-        (*core.socket.stats(), core.spin.paid, core.spin.failed)
+        SocketStats {
+            machine: *core.socket.stats(),
+            spins_paid: core.spin.paid,
+            spins_failed: core.spin.failed,
+            accepts_failed: core.accepts_failed,
+        }
     }
 
     /// The peers whose pipes are up.

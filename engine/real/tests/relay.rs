@@ -87,7 +87,7 @@ fn what_is_sent_into_a_cut_arrives_in_order_after_the_heal() {
             assert!(now() - healed >= DELAY);
         }
     }
-    assert_eq!((pull.peers().len(), push.stats().0.pipes_down), (1, 0), "a cut breaks nothing");
+    assert_eq!((pull.peers().len(), push.stats().machine.pipes_down), (1, 0), "a cut breaks nothing");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_request_survives_a_broken_link() {
         send(&req, format!("{round}"));
         assert_eq!(recv(&rep), format!("{round}"));
         relay.break_all();
-        until("the service has noticed", || rep.stats().0.pipes_down == round + 1);
+        until("the service has noticed", || rep.stats().machine.pipes_down == round + 1);
         // Sent again over the next connection.
         assert_eq!(recv(&rep), format!("{round}"));
         send(&rep, format!("re: {round}"));

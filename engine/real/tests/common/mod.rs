@@ -73,7 +73,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub(crate) fn stats(socket: &Socket) -> Stats {
-    socket.stats().0
+    socket.stats().machine
 }
 
 /// Later than anything that is expected to happen.
