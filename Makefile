@@ -9,7 +9,7 @@ ARGS ?=
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench interop notebooks wheel format clean
+.PHONY: help run test test-slow lint bench interop notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -43,6 +43,17 @@ interop: $(VENV)/ready ## Exchange messages with foreign programs
 notebooks: $(VENV)/ready ## Execute the notebooks and keep their outputs
 	$(VENV)/bin/jupytext --sync notebooks/*.py
 	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+# The run's folder gets a name that notebooks can rely on; its own name stays in its manifest.
+keep = rm -rf results/reference/$(1)/$(2) && \
+  $(VENV)/bin/workbench run scenarios/$(1).yaml --out results/.new $(3) && mkdir -p results/reference/$(1) && \
+  mv "results/.new/$(1)/$$(readlink results/.new/$(1)/latest)" results/reference/$(1)/$(2) && rm -rf results/.new
+
+reference: $(VENV)/ready ## Make the reference results anew (on a quiet machine, everything committed)
+	$(call keep,priority-routing,simulated,)
+	$(call keep,priority-routing,measured,--world real)
+	$(VENV)/bin/workbench report results/reference/priority-routing/simulated results/reference/priority-routing/measured
+	$(call keep,throughput-latency,measured,)
 
 wheel: ## Build a wheel into dist/
 	python3 -m pip wheel --no-deps --wheel-dir dist .
