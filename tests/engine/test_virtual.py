@@ -303,6 +303,8 @@ def test_who_waits_for_a_failing_behaviour_gets_its_exception() -> None:
         return "nothing"
 
     assert world.run(until=world.spawn(watch())) == "hello world"
+    with pytest.raises(TwoWordsError, match="hello world"):
+        world.run(until=world.spawn(stumble()))
 
 
 def test_a_plain_process_that_fails_ends_the_run_with_its_own_exception() -> None:
