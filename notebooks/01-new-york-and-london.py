@@ -34,7 +34,7 @@ from IPython.display import Image, Markdown, display
 from workbench.report import plots, setting, style, tables, worlds
 from workbench.results import open_run
 from workbench.results.wording import estimate_text, interval_text
-from workbench.scenario import parse, points
+from workbench.scenario import parse
 
 home = next(folder for folder in [Path.cwd(), *Path.cwd().parents] if (folder / "results" / "reference").is_dir())
 reference = home / "results" / "reference"
@@ -59,20 +59,19 @@ def show(figure):
 # %%
 link = scenario.link("new-york", "london")
 foo = scenario.services["foo"]
-display(
-    Markdown(
-        "\n".join(
-            [
-                f"- link New York – London: {link.one_way * 2e3:g} ms there and back, jitter {link.jitter * 1e3:g} ms on average",
-                f"- foo: {', '.join(f'{count} in {site}' for site, count in foo.at.items())}, {foo.workers} workers each, {foo.time} a request",
-                *(f"- users in {load.at[0]}: {load.load}" for load in scenario.workloads.values()),
-                f"- one run: {scenario.run.duration:g} s, of which {scenario.run.warm_up:g} s are not measured; "
-                f"{len(simulated.points[0].replications)} runs for each policy, with the same luck",
-                *(f"- at {event.at:g} s: {event.action} {event.instances or event.link}" for event in scenario.fault_events()),
-            ]
-        )
-    )
-)
+where = ", ".join(f"{count} in {site}" for site, count in foo.at.items())
+runs = len(simulated.points[0].replications)
+declared = [
+    f"link new-york – london: {link.one_way * 2e3:g} ms there and back, jitter {link.jitter * 1e3:g} ms on average",
+    f"foo: {where}; {foo.workers} workers each, {foo.time} for a request",
+    *(f"users in {load.at[0]}: {load.load}" for load in scenario.workloads.values()),
+    f"one run: {scenario.run.duration:g} s, the first {scenario.run.warm_up:g} s not measured",
+    f"{runs} runs for each policy, with the same luck",
+]
+for event in scenario.fault_events():
+    hit = ", ".join(f"{service} in {site}" for service, site in event.instances)
+    declared.append(f"at {event.at:g} s: {event.action} {hit}")
+display(Markdown("\n".join(f"- {line}" for line in declared)))
 
 # %% [markdown]
 # ## What to expect
@@ -86,7 +85,8 @@ display(
 # %%
 instances = [part for count in foo.at.values() for part in range(count)]
 abroad = foo.at["london"] / len(instances)
-display(Markdown(f"expected share abroad with turns: **{abroad:.0%}**; expected extra latency abroad: **{link.one_way * 2e3:g} ms**"))
+extra = f"{link.one_way * 2e3:g} ms"
+display(Markdown(f"expected share abroad with turns: **{abroad:.0%}**; expected extra latency abroad: **{extra}**"))
 
 # %% [markdown]
 # ## What the simulation says
@@ -118,7 +118,7 @@ print(tables.text(tables.grid(simulated, names)))
 # The same file, run by processes of one machine: a relay delays every byte between the two sites as the link would.
 
 # %%
-both = worlds.beside(simulated, measured)
+both = worlds.beside(simulated, measured, tables.short_metrics(simulated))
 print(tables.text(worlds.grid(both)))
 
 # %%

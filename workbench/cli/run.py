@@ -94,7 +94,9 @@ def _run(
     text = _yaml(scenario, behaviours)
     facts = {"directory": str(scenario.directory or Path.cwd()), "behaviours": behaviours} if behaviours else {}
     try:
-        with begin(scenario.name, text, world=world, seed=scenario.run.seed, command=sys.argv, root=out) as writer:
+        with begin(
+            scenario.name, text, world=world, seed=scenario.run.seed, command=["workbench", *sys.argv[1:]], root=out
+        ) as writer:
             task = _Task(scenario, points, count, jobs, writer, progress.tell if progress else silent)
             try:
                 outcome = _runner(scenario)(task)
@@ -214,9 +216,9 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run", notes: "Sequence[s
             console.print(Text(f"link {link.name}: not applied", style="yellow"))
     for note in notes:
         console.print(Text(note, style="dim"))
-    rate = f", {result.events / result.wall_s:,.0f} events/s" if result.events and result.wall_s else ""
-    console.print(Text(f"{result.events:,} events in {result.wall_s:.1f} s{rate}", style="dim"))
-    console.print(Text(f"page: {run.path / 'report.html'}", style="dim"))
+    rate = f", {result.events:,} events, {result.events / result.wall_s:,.0f} a second" if result.events else ""
+    console.print(Text(f"{result.wall_s:.1f} s{rate}", style="dim"))
+    console.print(Text(f"page: {run.path / 'report.html'}", style="dim"), soft_wrap=True)
 
 
 def _refuse(text: str) -> NoReturn:
