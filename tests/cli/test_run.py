@@ -186,6 +186,32 @@ def test_a_throughput_scenario_measures_one_block_of_each_library(workbench: Any
         assert 0 < points[library]["ping:round_trip.p50"]["value"] < 0.1
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--set", "services.foo.pattern=collect", "--set", "workloads.users.load=flood"], "more than one instance"),
+        (["--set", "library=tcp"], "only 'flood' and 'closed'"),
+        (["--set", "placement=one-core"], "only 'flood' and 'closed'"),
+    ],
+    ids=["a flood", "a library", "a placement"],
+)
+def test_what_only_a_measurement_can_do_is_measured_or_refused_and_never_played_as_something_else(
+    workbench: Any, small: Path, words: list[str], reason: str
+) -> None:
+    small.write_text(small.read_text().partition("expect:")[0])
+    ended = workbench("run", small, "--world", "real", "--json", "--replications", 1, *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert "workload 'users' cannot be measured alone" in ended.err
+    assert reason in ended.err
+
+
+def test_a_compact_kind_is_measured_as_well(workbench: Any) -> None:
+    kind = "{version: 1, kind: throughput, name: pipes, libraries: [ours], duration: 200 ms, warm-up: 50 ms}"
+    ended = workbench("run", workbench.file("pipes.yaml", kind), "--json", "--replications", 1)
+    assert ended.code == 0, ended
+    assert ended.json["points"][0]["metrics"]["throughput"]["value"] > 1_000
+
+
 def test_what_is_printed_is_kept(kept: Any) -> None:
     data = kept.first.json
     folder = kept.folder / "results" / "small" / data["run"]

@@ -167,8 +167,16 @@ def _measure(task: _Task) -> "Outcome":
 
 
 def _is_measurement(scenario: "Scenario") -> bool:
-    """Does it measure the libraries themselves, each workload in a run of its own?"""
-    return scenario.run.world == "real" and any(workload.alone for workload in scenario.workloads.values())
+    """Does it measure the libraries themselves, each workload in a run of its own?
+
+    So it does where it says so, and where it asks for what only this can do: a flood, another library, a placement.
+    """
+    if scenario.run.world != "real":
+        return False
+    asked = scenario.library != "ours" or scenario.placement != "unpinned"
+    swept = {"library", "placement"} & scenario.sweep.keys()
+    loads = scenario.workloads.values()
+    return asked or bool(swept) or any(load.alone or load.load.kind == "flood" for load in loads)
 
 
 def _yaml(scenario: "Scenario", behaviours: "Mapping[str, str]") -> str:
