@@ -224,9 +224,9 @@ class VirtualWorld(simpy.Environment):
                 event.callbacks = callbacks[place + 1 :]
                 self.schedule(event, EventPriority(-1))
                 raise
-            except _CarriedError as failure:
+            except _CarriedError as carried:
                 # What `run` waits for has failed.
-                raise failure.error from None
+                raise carried.error from None
         if not event._ok and not event.defused:
             # SimPy would raise a copy, made from the exception's `args`: without its traceback, or not at all.
             failure = event._value
