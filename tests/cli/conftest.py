@@ -1,5 +1,6 @@
 """The command line as a program: started as the user starts it, in a folder of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -59,6 +60,16 @@ class Call:
     def children(self) -> list[psutil.Process]:
         """Its child processes."""
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def playing(self) -> int:
+        """How many of them are sites of a real run that have connections."""
+        count = 0
+        for child in self.children():
+            # Those of the last replication may end while they are looked at.
+            with contextlib.suppress(psutil.Error):
+                established = [one for one in child.net_connections(kind="tcp") if one.status == "ESTABLISHED"]
+                count += "workbench.bench.actor" in child.cmdline() and bool(established)
+        return count
 
     def until(self, done: Callable[[], object]) -> None:
         """Wait until something is the case."""

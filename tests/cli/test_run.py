@@ -18,7 +18,7 @@ def told(ended: Any) -> Any:
 
 
 def test_the_main_job_is_the_same_whenever_it_is_done_and_by_however_many(workbench: Any) -> None:
-    words = ("run", PRIORITY_ROUTING, "--json", "--seed", 7, "--replications", 8)
+    words = ("run", PRIORITY_ROUTING, "--json", "--seed", 7, "--replications", 5)
     runs = [workbench(*words, "--jobs", 1), workbench(*words, "--jobs", 2), workbench(*words, "--jobs", 2)]
     assert [ended.code for ended in runs] == [0, 0, 0], runs
     first, *others = [told(ended) for ended in runs]
@@ -174,6 +174,7 @@ def test_a_behaviour_that_is_not_there_is_refused_before_anything_starts(workben
     assert not (workbench.folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_throughput_scenario_measures_one_block_of_each_library(workbench: Any) -> None:
     """The other way of running in the real world, cut short."""
     cut = ("--set", "run.duration=0.3 s", "--set", "run.warm-up=0.1 s", "--set", "sweep.placement=[one-core]")

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from workbench.model.conclude import Outcome, conclude
+from workbench.scenario import load, points
+from workbench.sim.sweep import simulate
+
 SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "priority-routing.yaml"
 POINT = 0.01
 SHORT = [
@@ -19,27 +23,36 @@ SHORT = [
 """Long enough to see the time before the fault, whose last half second does not count, and the time during it."""
 
 
-def run(folder: Path, world: str, sets: list[str]) -> dict[str, dict[str, Any]]:
-    """The metrics of each policy."""
-    words = ["run", str(SCENARIO), "--world", world, "--quick", "--json"]
+def simulated(sets: list[str]) -> dict[str, dict[str, Any]]:
+    """The metrics of each policy in the virtual world."""
+    scenario = load(SCENARIO, sets=sets)
+    swept = points(scenario)
+    runs = simulate(scenario, swept, 3, jobs=1)
+    told = conclude(scenario, swept, Outcome(runs), world="virtual", wall_s=1).to_json()
+    return {point["set"]["routing"]: point["metrics"] for point in told["points"]}
+
+
+def measured(folder: Path, sets: list[str]) -> dict[str, dict[str, Any]]:
+    """The metrics of each policy on real sockets, by the command line."""
+    words = ["run", str(SCENARIO), "--world", "real", "--quick", "--json"]
     words += [word for value in sets for word in ("--set", value)]
     command = [sys.executable, "-m", "workbench", *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
     assert done.returncode in (0, 1), done.stderr
     data = json.loads(done.stdout)
-    assert data["world"] == world
+    assert data["world"] == "real"
     return {point["set"]["routing"]: point["metrics"] for point in data["points"]}
 
 
 def agree(folder: Path, sets: list[str]) -> None:
-    simulated, measured = run(folder, "virtual", sets), run(folder, "real", sets)
-    assert set(simulated) == set(measured) == {"round-robin", "priority"}
-    for policy in simulated:
+    virtual, real = simulated(sets), measured(folder, sets)
+    assert set(virtual) == set(real) == {"round-robin", "priority"}
+    for policy in virtual:
         for metric in ("", ".before", ".during"):
             name = f"new-york:cross_site_share{metric}"
-            one, other = simulated[policy][name]["value"], measured[policy][name]["value"]
+            one, other = virtual[policy][name]["value"], real[policy][name]["value"]
             assert other == pytest.approx(one, abs=2 * POINT), (policy, name)
-    for shares in (simulated, measured):
+    for shares in (virtual, real):
         assert shares["round-robin"]["new-york:cross_site_share"]["value"] == pytest.approx(0.5, abs=2 * POINT)
         assert shares["priority"]["new-york:cross_site_share"]["value"] == 0
         assert {shares[policy]["new-york:cross_site_share.during"]["value"] for policy in shares} == {1}
