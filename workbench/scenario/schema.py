@@ -347,7 +347,9 @@ class LinkShape(Model):
     exclusive = (("delay", "rtt"),)
 
     delay: Duration | None = Field(
-        default=None, description="One-way delay. Give either this or rtt.", examples=["38 ms"]
+        default=None,
+        description="One-way delay; the virtual world takes less than 5 µs as 5 µs. Give either this or rtt.",
+        examples=["38 ms"],
     )
     rtt: Duration | None = Field(
         default=None, description="Round trip: twice the one-way delay. Give either this or delay.", examples=["76 ms"]

@@ -41,6 +41,11 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
     )
 
 
+SHORTEST_DELAY = 5e-6
+"""Seconds. Nothing is instantaneous: with a delay of zero a closed load would ask without end at one moment. This is what
+a loopback takes, and what the prediction of a run's messages counts on."""
+
+
 class Stage:
     """A virtual world with a scenario's cast in it: declared parts play natively, behaviours in Python."""
 
@@ -127,9 +132,9 @@ class Stage:
 
 
 def shape(link: LinkShape) -> dict[str, Any]:
-    """A declared link as the virtual world takes it. Nothing is instantaneous: a delay of zero becomes a nanosecond."""
+    """A declared link as the virtual world takes it; see SHORTEST_DELAY."""
     return {
-        "delay": max(link.one_way, 1e-9),
+        "delay": max(link.one_way, SHORTEST_DELAY),
         "jitter": ("exponential", link.jitter, 0.0) if link.jitter else ("constant", 0.0, 0.0),
         "rate": link.rate,
         "loss": link.loss,
