@@ -24,7 +24,9 @@ def main() -> None:
         parent.watch()
         from workbench.bench.peers import PEERS
 
-        ROLES[plan.role](parent, PEERS[plan.peer].open(plan.role), plan)
+        # It must live on: with the last reference an end is gone, and with it what the other end has not taken yet.
+        end = PEERS[plan.peer].open(plan.role)
+        ROLES[plan.role](parent, end, plan)
     except Exception as error:
         parent.say("error", reason=f"{type(error).__name__}: {error}")
     parent.stay()
