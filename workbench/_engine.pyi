@@ -173,7 +173,7 @@ class Meter:
     def snapshot(self) -> dict[str, Any]:
         """Return all counts as plain lists and numbers.
 
-        Keys: sites, bin_ns, failover_ns, failback_ns, phases (by name: sent, answered, lost, cross, repeated,
+        Keys: sites, bin_ns, failover_ns, failback_ns, phases (by name: sent, answered, lost, cross, unplaced, repeated,
         latency_sum_ns, latency_max_ns, latencies as ascending pairs of nanoseconds and count) and bins (sent, answered
         by site, lost, cross, latency_sum_ns, latency_max_ns).
         """

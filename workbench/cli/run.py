@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from workbench.model.conclude import Outcome
     from workbench.model.progress import Progress
-    from workbench.results import Result, Run, Writer
+    from workbench.results import ExpectationResult, Result, Run, Writer
     from workbench.scenario import Scenario, SweepPoint
 
 QUICK = {"virtual": 3, "real": 1}
@@ -50,6 +50,7 @@ def command(
         sets.append(f"run.seed={seed}")
     try:
         loaded = load(scenario, sets=sets)
+        _refuse_swept(loaded, set_ or ())
         where = loaded.run.world
         count = replications or (QUICK[where] if quick else loaded.run.replications.in_world(where))
         if quick and _is_measurement(loaded):
@@ -218,7 +219,8 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run", notes: "Sequence[s
         console.print(Text(f"• {verdict.text}"))
     for expected in result.expectations:
         mark, style = ("holds", "green") if expected.holds else ("FAILS", "bold red")
-        console.print(Text.assemble((f"{mark:5} ", style), expected.text))
+        value = "" if expected.holds else f": {_found(expected)}"
+        console.print(Text.assemble((f"{mark:5} ", style), expected.text, value))
     for link in result.links:
         if link.state == "not applied":
             console.print(Text(f"link {link.name}: not applied", style="yellow"))
@@ -227,6 +229,26 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run", notes: "Sequence[s
     rate = f", {result.events:,} events, {result.events / result.wall_s:,.0f} a second" if result.events else ""
     console.print(Text(f"{result.wall_s:.1f} s{rate}", style="dim"))
     console.print(Text(f"page: {run.path / 'report.html'}", style="dim"), soft_wrap=True)
+
+
+def _refuse_swept(scenario: "Scenario", sets: "Sequence[str]") -> None:
+    """A value set for a swept key would be overridden by every point, without a word."""
+    for path in (text.partition("=")[0].strip() for text in sets):
+        if path in scenario.sweep:
+            values = ", ".join(map(str, scenario.sweep[path]))
+            _refuse(
+                f"workbench run: --set {path}: the key is swept over {values}; narrow 'sweep.{path}' instead (compare and expect have to agree)"
+            )
+
+
+def _found(expected: "ExpectationResult") -> str:
+    """What was found instead of what was expected."""
+    from workbench.results.wording import metric_unit, quantity_text
+    from workbench.scenario import parse_expectation
+
+    if expected.value is None:
+        return "it was not measured"
+    return f"it is {quantity_text(expected.value, metric_unit(parse_expectation(expected.text).metric))}"
 
 
 def _refuse(text: str) -> NoReturn:

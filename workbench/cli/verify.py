@@ -21,7 +21,7 @@ def command(
     from workbench.sim.replication import replicate
 
     try:
-        opened = open_run(run, root=results)
+        opened = open_run(_newest_virtual(run, results), root=results)
         kept = opened.result
         if kept.world != "virtual":
             _refuse("only runs of the virtual world can be replayed; the real one never repeats itself")
@@ -44,6 +44,15 @@ def command(
     typer.echo(f"{checked - different} of {checked} replications are identical, bit for bit")
     if different:
         raise typer.Exit(1)
+
+
+def _newest_virtual(run: str, results: Path) -> str:
+    """For the bare name of a scenario its newest run of the virtual world; otherwise the run as it was named."""
+    from workbench.results import list_runs
+
+    mine = [entry for entry in list_runs(results) if entry.scenario == run and entry.manifest is not None]
+    virtual = [entry for entry in mine if entry.manifest is not None and entry.manifest.world == "virtual"]
+    return str(max(virtual, key=lambda entry: entry.run).path) if virtual else run
 
 
 def _refuse(sentence: str) -> NoReturn:

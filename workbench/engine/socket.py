@@ -78,6 +78,8 @@ class Socket:
     def send(self, data: Data, timeout: float | None = None) -> None:
         """Send a message; wait up to `timeout` seconds for a peer that can take it (None: for ever).
 
+        A REQ socket never waits: a request without a peer is kept until there is one.
+
         Raises TimedOut, Closed, StateError or TooLarge; then nothing was sent.
         """
         self._native.send(data, timeout)

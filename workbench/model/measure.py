@@ -50,6 +50,8 @@ class Tally:
     answered: int = 0
     lost: int = 0
     cross: int = 0
+    unplaced: int = 0
+    """Answers of which nobody knows where they were given: a behaviour's replies need not say."""
     repeated: int = 0
     latencies: Histogram = field(default_factory=lambda: Histogram.of([]))
     latency_sum: float = 0.0
@@ -66,6 +68,7 @@ class Tally:
             self.answered + other.answered,
             self.lost + other.lost,
             self.cross + other.cross,
+            self.unplaced + other.unplaced,
             self.repeated + other.repeated,
             self.latencies.merge(other.latencies),
             self.latency_sum + other.latency_sum,
@@ -81,6 +84,7 @@ class Tally:
             answered=phase["answered"],
             lost=phase["lost"],
             cross=phase["cross"],
+            unplaced=phase["unplaced"],
             repeated=phase["repeated"],
             latencies=Histogram(pairs[:, 0], pairs[:, 1]),
             latency_sum=phase["latency_sum_ns"] / 1e9,
@@ -172,7 +176,7 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
             )
         _name(metrics, prefix, "", whole)
         steady = reading.tallies["before"]
-        _put(metrics, f"{prefix}cross_site_share", steady.cross, steady.answered)
+        _put(metrics, f"{prefix}cross_site_share", steady.cross, steady.answered - steady.unplaced)
         metrics[f"{prefix}in_flight"] = whole.in_flight
         if window.fault is not None:
             for phase in PHASES:
@@ -206,7 +210,7 @@ def _name(metrics: dict[str, float], prefix: str, suffix: str, tally: Tally) -> 
         metrics[f"{prefix}{what}{suffix}"] = getattr(tally, what)
     metrics[f"{prefix}requests{suffix}"] = tally.sent
     if suffix:
-        _put(metrics, f"{prefix}cross_site_share{suffix}", tally.cross, tally.answered)
+        _put(metrics, f"{prefix}cross_site_share{suffix}", tally.cross, tally.answered - tally.unplaced)
     if tally.answered:
         metrics[f"{prefix}latency.mean{suffix}"] = tally.latency_sum / tally.answered
         metrics[f"{prefix}latency.max{suffix}"] = tally.latency_max

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.report import plots, style
 from workbench.report.setting import Setting
-from workbench.report.tables import main_metrics
+from workbench.report.tables import short_metrics
 from workbench.results.result import Result
 from workbench.results.store import Run
 from workbench.results.wording import MetricName
@@ -63,8 +63,15 @@ def provenance(run: Run) -> str:
 
 
 def shown_metrics(result: Result) -> list[str]:
-    """The metrics worth a panel: the main ones, without plain counts of what was offered."""
-    return [name for name in main_metrics(result) if MetricName.parse(name).quantity not in _UNREMARKABLE]
+    """The metrics worth a panel: those of the short table that differ from nothing, without plain counts of what was
+    offered.
+    """
+    return [
+        name
+        for name in short_metrics(result)
+        if MetricName.parse(name).quantity not in _UNREMARKABLE
+        and any(point.metrics[name].value for point in result.points if name in point.metrics)
+    ]
 
 
 def _histogram(result: Result, quantity: str) -> str:

@@ -81,7 +81,9 @@ def short_metrics(result: Result) -> list[str]:
     """The main metrics without their phases, which belong on the page; a share is nothing without them."""
     phased = {name for name in main_metrics(result) if MetricName.parse(name).phase}
     compared = {verdict.metric for verdict in result.verdicts}
-    return [name for name in main_metrics(result) if name not in phased or name in compared or "share" in name]
+    shown = [name for name in main_metrics(result) if name not in phased or name in compared or "share" in name]
+    # Without a phase the share is that of the time before the fault.
+    return [name for name in shown if f"{name}.before" not in shown or "share" not in name]
 
 
 def all_metrics(result: Result) -> list[str]:

@@ -42,8 +42,10 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
 
 
 SHORTEST_DELAY = 5e-6
-"""Seconds. Nothing is instantaneous: with a delay of zero a closed load would ask without end at one moment. This is what
-a loopback takes, and what the prediction of a run's messages counts on."""
+"""Seconds. Nothing is instantaneous: with a delay of zero a closed load would ask without end at one moment.
+
+It is what a loopback takes, and what the prediction of a run's messages counts on.
+"""
 
 
 class Stage:

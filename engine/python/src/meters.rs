@@ -108,6 +108,7 @@ fn tally<'py>(py: Python<'py>, tally: &Tally) -> PyResult<Bound<'py, PyDict>> {
     shown.set_item("answered", tally.answered)?;
     shown.set_item("lost", tally.lost)?;
     shown.set_item("cross", tally.cross)?;
+    shown.set_item("unplaced", tally.unplaced)?;
     shown.set_item("repeated", tally.repeated)?;
     shown.set_item("latency_sum_ns", tally.latency_sum)?;
     shown.set_item("latency_max_ns", tally.latency_max)?;

@@ -68,6 +68,8 @@ pub struct Tally {
     pub lost: u64,
     /// Of the answered ones, those answered by another site than the asker's.
     pub cross: u64,
+    /// Of the answered ones, those of which nobody knows where they were answered.
+    pub unplaced: u64,
     /// Requests sent again. Unlike the others, in the phase in which that was noticed.
     pub repeated: u64,
     /// The answered ones' latencies, added up, in nanoseconds.
@@ -113,6 +115,7 @@ impl Meter {
         let tally = self.tally(sent_at);
         tally.answered += 1;
         tally.cross += u64::from(cross);
+        tally.unplaced += u64::from(site.is_none());
         tally.latency_sum += u128::from(latency);
         tally.latency_max = tally.latency_max.max(latency);
         tally.latencies.record(latency).expect("the histogram grows with what is recorded");
@@ -120,7 +123,7 @@ impl Meter {
         bin.cross += u64::from(cross);
         bin.latency_sum += u128::from(latency);
         bin.latency_max = bin.latency_max.max(latency);
-        if let Some(count) = bin.answered.get_mut(site.unwrap_or(home)) {
+        if let Some(count) = site.and_then(|site| bin.answered.get_mut(site)) {
             *count += 1;
         }
         if self.plan.struck.as_ref().is_none_or(|struck| struck.contains(&home)) {
@@ -242,7 +245,17 @@ impl Tally {
     fn new() -> Tally {
         let mut latencies = Histogram::new(DIGITS).expect("three digits are allowed");
         latencies.auto(true);
-        Tally { sent: 0, answered: 0, lost: 0, cross: 0, repeated: 0, latency_sum: 0, latency_max: 0, latencies }
+        Tally {
+            sent: 0,
+            answered: 0,
+            lost: 0,
+            cross: 0,
+            unplaced: 0,
+            repeated: 0,
+            latency_sum: 0,
+            latency_max: 0,
+            latencies,
+        }
     }
 
     /// Sent, and neither answered nor lost.
@@ -341,6 +354,16 @@ mod tests {
             assert!((*value as f64 / exact - 1.0).abs() < 1e-3, "{value} is not {exact}");
         }
         assert_eq!(meter.phase(Phase::Before).latency_max, 76_543_210);
+    }
+
+    #[test]
+    fn an_answer_from_nowhere_is_counted_at_no_site() {
+        let mut meter = meter();
+        meter.sent(at_ms(15));
+        meter.answered(at_ms(15), at_ms(25), 0, None);
+        let tally = meter.phase(Phase::Before);
+        assert_eq!((tally.answered, tally.cross, tally.unplaced), (1, 0, 1));
+        assert_eq!(meter.bins()[2].answered, vec![0, 0]);
     }
 
     #[test]
