@@ -237,7 +237,8 @@ def _refuse_swept(scenario: "Scenario", sets: "Sequence[str]") -> None:
         if path in scenario.sweep:
             values = ", ".join(map(str, scenario.sweep[path]))
             _refuse(
-                f"workbench run: --set {path}: the key is swept over {values}; narrow 'sweep.{path}' instead (compare and expect have to agree)"
+                f"workbench run: --set {path}: the key is swept over {values}; narrow 'sweep.{path}' instead "
+                "(compare and expect have to agree)"
             )
 
 
