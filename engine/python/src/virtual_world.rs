@@ -419,4 +419,5 @@ fn socket_of(number: u32) -> SocketId {
 }
 
 const TICKET_BITS: u32 = 40;
-const EVENTS_BETWEEN_SIGNALS: u64 = 200_000;
+/// One event may move a thousand messages.
+const EVENTS_BETWEEN_SIGNALS: u64 = 2_000;

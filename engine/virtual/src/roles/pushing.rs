@@ -24,6 +24,10 @@ pub(super) struct Pushing {
     next: u64,
     /// The one that the socket could not take at once.
     waiting: Option<Ticket>,
+    /// When a flooding program is done with the messages it has sent.
+    busy_until: Time,
+    /// Its next turn has been asked for.
+    turn_asked: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,31 +50,50 @@ impl Pushing {
         while self.next < *act.asked && self.offer(act) {}
     }
 
-    /// Sends until the socket takes no more.
-    pub(super) fn flood(&mut self, act: &mut Act<'_>) {
-        while self.waiting.is_none() {
-            if self.next == *act.asked {
-                self.mean_to_send(act);
+    /// Sends until the socket takes no more, or for one turn; says when the next turn is, unless it is asked for already
+    /// or comes with the socket's answer.
+    ///
+    /// A program takes time for a message, [`FLOOD_COST`]: without it a flood over a short link would have no end.
+    pub(super) fn flood(&mut self, act: &mut Act<'_>) -> Option<Time> {
+        let now = act.now();
+        let mut takes = true;
+        if now >= self.busy_until {
+            let mut sent = 0;
+            while takes && sent < FLOOD_TURN {
+                if self.next == *act.asked {
+                    self.mean_to_send(act);
+                }
+                takes = self.offer(act);
+                sent += u32::from(takes);
             }
-            if !self.offer(act) {
-                return;
-            }
+            self.busy_until = now + sent * FLOOD_COST;
         }
+        let goes_on = takes && self.waiting.is_none() && !self.turn_asked;
+        self.turn_asked |= goes_on;
+        goes_on.then_some(self.busy_until)
     }
 
-    pub(super) fn handle_answer(&mut self, act: &mut Act<'_>, ticket: Ticket, answer: &Answer) {
+    /// The turn that was asked for has come.
+    pub(super) fn take_turn(&mut self, act: &mut Act<'_>) -> Option<Time> {
+        self.turn_asked = false;
+        self.flood(act)
+    }
+
+    /// Says when a flood's next turn is, as [`flood`](Pushing::flood) does.
+    pub(super) fn handle_answer(&mut self, act: &mut Act<'_>, ticket: Ticket, answer: &Answer) -> Option<Time> {
         if self.waiting != Some(ticket) {
-            return;
+            return None;
         }
         self.waiting = None;
         if *answer != Answer::Sent {
-            return;
+            return None;
         }
         self.next += 1;
-        match act.plan.load {
-            super::workload::Load::Flood => self.flood(act),
-            _ => while self.next < *act.asked && self.offer(act) {},
+        if act.plan.load == super::workload::Load::Flood {
+            return self.flood(act);
         }
+        while self.next < *act.asked && self.offer(act) {}
+        None
     }
 
     pub(super) fn handle_receipt(
@@ -119,6 +142,7 @@ impl Pushing {
         }
         self.next = *act.asked;
         self.waiting = None;
+        self.turn_asked = false;
     }
 
     pub(super) fn waiting(&self) -> u64 {
@@ -158,3 +182,7 @@ impl Pushing {
 }
 
 const BACKLOG: u64 = 1_000_000;
+/// What a program takes for one message of a flood: five million a second, about what a thin program reaches.
+const FLOOD_COST: Duration = Duration::from_nanos(200);
+/// Messages of a flood in one turn.
+const FLOOD_TURN: u32 = 100;

@@ -64,7 +64,7 @@ pub enum Load {
         /// How long a thought takes.
         think: Distribution,
     },
-    /// As fast as the socket takes messages; only for PUSH.
+    /// As fast as the socket takes messages, five million a second at most; only for PUSH.
     Flood,
 }
 
@@ -236,13 +236,13 @@ impl Client {
 
     pub(crate) fn handle_answer(&mut self, stage: &mut Stage, workload: &mut Workload, ticket: Ticket, answer: Answer) {
         let Some((manner, mut act)) = self.act(stage, workload) else { return };
-        let settled = match manner {
-            Manner::Asking(asking) => asking.handle_answer(&mut act, ticket, answer),
-            Manner::Pushing(pushing) => {
-                pushing.handle_answer(&mut act, ticket, &answer);
-                None
-            }
+        let (settled, turn) = match manner {
+            Manner::Asking(asking) => (asking.handle_answer(&mut act, ticket, answer), None),
+            Manner::Pushing(pushing) => (None, pushing.handle_answer(&mut act, ticket, &answer)),
         };
+        if let Some(turn) = turn {
+            self.ask_at(stage, turn, 0);
+        }
         self.look(stage, workload);
         if let Load::Closed { think, .. } = workload.plan.load
             && let Some(place) = settled
@@ -287,12 +287,19 @@ impl Client {
 
     fn ask(&mut self, stage: &mut Stage, workload: &mut Workload, place: u32) {
         let Some((manner, mut act)) = self.act(stage, workload) else { return };
-        match manner {
-            Manner::Asking(asking) => asking.ask(&mut act, place),
-            Manner::Pushing(pushing) => match act.plan.load {
-                Load::Flood => pushing.flood(&mut act),
-                Load::Poisson { .. } | Load::Paced { .. } | Load::Closed { .. } => pushing.push(&mut act),
-            },
+        let turn = match manner {
+            Manner::Asking(asking) => {
+                asking.ask(&mut act, place);
+                None
+            }
+            Manner::Pushing(pushing) if act.plan.load == Load::Flood => pushing.take_turn(&mut act),
+            Manner::Pushing(pushing) => {
+                pushing.push(&mut act);
+                None
+            }
+        };
+        if let Some(turn) = turn {
+            self.ask_at(stage, turn, 0);
         }
     }
 
