@@ -181,26 +181,26 @@ impl Socket {
     /// Sends, now or later. The ticket may be answered already.
     pub fn submit_send(&mut self, now: Time, context: ContextId, body: Bytes, deadline: Option<Time>) -> Ticket {
         match self.try_send(now, context, body) {
-            Ok(()) => self.waiting.admit_answered(Answer::Sent),
-            Err((OpError::WouldBlock, _)) if is_over(deadline, now) => self.time_out(),
+            Ok(()) => self.waiting.admit_answered(true, Answer::Sent),
+            Err((OpError::WouldBlock, _)) if is_over(deadline, now) => self.time_out(true),
             Err((OpError::WouldBlock, body)) => {
                 self.stats.send_waits += 1;
                 self.waiting.admit(Want::Send { context, message: Message::new(body) }, deadline)
             }
-            Err((error, _)) => self.waiting.admit_answered(Answer::Failed(error)),
+            Err((error, _)) => self.waiting.admit_answered(true, Answer::Failed(error)),
         }
     }
 
     /// Receives, now or later. The ticket may be answered already.
     pub fn submit_recv(&mut self, now: Time, context: ContextId, deadline: Option<Time>) -> Ticket {
         match self.try_recv(now, context) {
-            Ok(body) => self.waiting.admit_answered(Answer::Received(Message::new(body))),
-            Err(OpError::WouldBlock) if is_over(deadline, now) => self.time_out(),
+            Ok(body) => self.waiting.admit_answered(false, Answer::Received(Message::new(body))),
+            Err(OpError::WouldBlock) if is_over(deadline, now) => self.time_out(false),
             Err(OpError::WouldBlock) => {
                 let lane = self.protocol.lane(context);
                 self.waiting.admit(Want::Recv { context, lane }, deadline)
             }
-            Err(error) => self.waiting.admit_answered(Answer::Failed(error)),
+            Err(error) => self.waiting.admit_answered(false, Answer::Failed(error)),
         }
     }
 
@@ -382,9 +382,9 @@ impl Socket {
         Ok(())
     }
 
-    fn time_out(&mut self) -> Ticket {
+    fn time_out(&mut self, sends: bool) -> Ticket {
         self.stats.timeouts += 1;
-        self.waiting.admit_answered(Answer::Failed(OpError::TimedOut))
+        self.waiting.admit_answered(sends, Answer::Failed(OpError::TimedOut))
     }
 
     fn note(&mut self, event: Event) {

@@ -19,6 +19,11 @@ impl Ticket {
         self.0
     }
 
+    /// Is it for sending? Otherwise it is for receiving.
+    pub fn sends(self) -> bool {
+        self.0 & 1 == 1
+    }
+
     /// The ticket with this number.
     pub fn from_number(number: u64) -> Ticket {
         Ticket(number)
@@ -63,7 +68,7 @@ pub(crate) struct WaitingRoom {
 
 impl WaitingRoom {
     pub(crate) fn admit(&mut self, want: Want, deadline: Option<Time>) -> Ticket {
-        let ticket = self.issue();
+        let ticket = self.issue(matches!(want, Want::Send { .. }));
         match want {
             Want::Send { .. } => self.senders.push_back(ticket),
             Want::Recv { lane, .. } => {
@@ -80,9 +85,9 @@ impl WaitingRoom {
         ticket
     }
 
-    /// A ticket that is answered already.
-    pub(crate) fn admit_answered(&mut self, answer: Answer) -> Ticket {
-        let ticket = self.issue();
+    /// A ticket, to send or not, that is answered already.
+    pub(crate) fn admit_answered(&mut self, sends: bool, answer: Answer) -> Ticket {
+        let ticket = self.issue(sends);
         self.answers.push_back((ticket, answer));
         ticket
     }
@@ -197,8 +202,8 @@ impl WaitingRoom {
         !self.answers.is_empty()
     }
 
-    fn issue(&mut self) -> Ticket {
-        self.next += 1;
-        Ticket(self.next)
+    fn issue(&mut self, sends: bool) -> Ticket {
+        self.next += 2;
+        Ticket(self.next | u64::from(sends))
     }
 }

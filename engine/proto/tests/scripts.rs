@@ -172,7 +172,7 @@ impl Stage {
                 // The story must know the name before the answer.
                 let number = self.world.nodes[node].issued.len() as u64 + 1;
                 let name = command.options.get("as").map_or_else(|| format!("{verb} {number}"), ToString::to_string);
-                self.tickets.insert((node, Ticket::from_number(number)), name.clone());
+                self.tickets.insert((node, Ticket::from_number(2 * number + u64::from(verb == "send"))), name.clone());
                 let ticket = if verb == "send" {
                     self.world.submit_send(node, context, Bytes::copy_from_slice(command.text.as_bytes()), deadline)
                 } else {
