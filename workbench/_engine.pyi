@@ -70,7 +70,7 @@ class RealSocket:
 
     @property
     def closed(self) -> bool:
-        """Is it closed?"""
+        """Is it closed, or made by a process that this is a fork of?"""
 
     def stats(self) -> list[tuple[str, int]]:
         """Its counters."""

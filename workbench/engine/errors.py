@@ -5,6 +5,7 @@ MessagingError
 ├── Closed (ConnectionError)           the socket or context is closed
 ├── Cancelled                          taken back, or made pointless by a later call
 ├── StateError (RuntimeError)          the call does not fit the socket's state
+├── ForkedError (RuntimeError)         the socket was made before a fork, by the parent
 ├── TooLarge (ValueError)              the message is larger than max_message
 ├── LimitReached (RuntimeError)        the socket already holds as much as an option allows
 ├── OptionError (ValueError)           an option is unknown or out of its range
@@ -31,6 +32,10 @@ class Cancelled(MessagingError):
 
 class StateError(MessagingError, RuntimeError):
     """The call does not fit the socket's state, for example a reply without a request in hand."""
+
+
+class ForkedError(MessagingError, RuntimeError):
+    """The socket was made by the process that this one is a fork of; make a new one here."""
 
 
 class TooLarge(MessagingError, ValueError):

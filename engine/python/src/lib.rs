@@ -3,6 +3,7 @@
 //! One file for each class; the stub `_engine.pyi` documents them.
 
 mod errors;
+mod fork;
 mod meters;
 mod real_socket;
 mod relay;
@@ -15,6 +16,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    fork::register(module)?;
     real_socket::register(module)?;
     relay::register(module)?;
     streams::register(module)?;

@@ -17,6 +17,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(frozen, module = "workbench._engine")]
 struct RealSocket {
     socket: Socket,
+    /// The process that made it.
+    process: u32,
 }
 
 /// What `poll_answers` and `cancel` return for one ticket: its number, the name of an exception and its text, a message.
@@ -30,7 +32,7 @@ impl RealSocket {
         let kind: Kind = kind.parse().map_err(|text| error(py, "OptionError", text))?;
         let options = socket_options(py, options)?;
         match Socket::new(kind, options) {
-            Ok(socket) => Ok(RealSocket { socket }),
+            Ok(socket) => Ok(RealSocket { socket, process: std::process::id() }),
             Err(wrong @ OpenError::Option(_)) => Err(error(py, "OptionError", wrong.to_string())),
             Err(wrong @ OpenError::System(_)) => Err(error(py, "EndpointFailed", wrong.to_string())),
         }
@@ -38,7 +40,8 @@ impl RealSocket {
 
     fn listen(&self, py: Python<'_>, address: &str, send_priority: i64, recv_priority: i64) -> PyResult<String> {
         let options = endpoint_options(py, send_priority, recv_priority)?;
-        match py.detach(|| self.socket.listen(address, options)) {
+        let socket = self.socket(py)?;
+        match py.detach(|| socket.listen(address, options)) {
             Ok(bound) => Ok(bound.to_string()),
             Err(wrong) => Err(endpoint_error(py, "listen", wrong)),
         }
@@ -46,21 +49,23 @@ impl RealSocket {
 
     fn dial(&self, py: Python<'_>, address: &str, send_priority: i64, recv_priority: i64) -> PyResult<()> {
         let options = endpoint_options(py, send_priority, recv_priority)?;
-        py.detach(|| self.socket.dial(address, options)).map_err(|wrong| endpoint_error(py, "dial", wrong))
+        let socket = self.socket(py)?;
+        py.detach(|| socket.dial(address, options)).map_err(|wrong| endpoint_error(py, "dial", wrong))
     }
 
     #[pyo3(signature = (data, timeout=None, context=0))]
     fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<f64>, context: u32) -> PyResult<()> {
         let body = body_of(data)?;
         let context = ContextId::from_number(context);
-        let body = match self.socket.try_send(context, body) {
+        let socket = self.socket(py)?;
+        let body = match socket.try_send(context, body) {
             Ok(()) => return Ok(()),
             Err((OpError::WouldBlock, body)) => body,
             Err((wrong, _)) => return Err(self.failure(py, "send", &wrong)),
         };
         let deadline = deadline(py, timeout)?;
         let mut raised = None;
-        let result = py.detach(|| self.socket.send(context, body, deadline, || signals(&mut raised)));
+        let result = py.detach(|| socket.send(context, body, deadline, || signals(&mut raised)));
         match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(wrong)) => Err(self.failure(py, "send", &wrong)),
@@ -71,14 +76,15 @@ impl RealSocket {
     #[pyo3(signature = (timeout=None, context=0))]
     fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>, context: u32) -> PyResult<Bound<'py, PyBytes>> {
         let context = ContextId::from_number(context);
-        match self.socket.take(context) {
+        let socket = self.socket(py)?;
+        match socket.take(context) {
             Ok(body) => return Ok(PyBytes::new(py, &body)),
             Err(OpError::WouldBlock) => {}
             Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
         }
         let deadline = deadline(py, timeout)?;
         let mut raised = None;
-        let result = py.detach(|| self.socket.recv(context, deadline, || signals(&mut raised)));
+        let result = py.detach(|| socket.recv(context, deadline, || signals(&mut raised)));
         match result {
             Ok(Ok(body)) => Ok(PyBytes::new(py, &body)),
             Ok(Err(wrong)) => Err(self.failure(py, "recv", &wrong)),
@@ -89,7 +95,7 @@ impl RealSocket {
     /// Sends at once; false if it would have to wait.
     #[pyo3(signature = (data, context=0))]
     fn try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, context: u32) -> PyResult<bool> {
-        match self.socket.try_send(ContextId::from_number(context), body_of(data)?) {
+        match self.socket(py)?.try_send(ContextId::from_number(context), body_of(data)?) {
             Ok(()) => Ok(true),
             Err((OpError::WouldBlock, _)) => Ok(false),
             Err((wrong, _)) => Err(self.failure(py, "send", &wrong)),
@@ -99,7 +105,7 @@ impl RealSocket {
     /// Receives at once; `None` if it would have to wait.
     #[pyo3(signature = (context=0))]
     fn try_recv<'py>(&self, py: Python<'py>, context: u32) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        match self.socket.try_recv(ContextId::from_number(context)) {
+        match self.socket(py)?.try_recv(ContextId::from_number(context)) {
             Ok(body) => Ok(Some(PyBytes::new(py, &body))),
             Err(OpError::WouldBlock) => Ok(None),
             Err(wrong) => Err(self.failure(py, "recv", &wrong)),
@@ -115,91 +121,118 @@ impl RealSocket {
         context: u32,
     ) -> PyResult<u64> {
         let deadline = deadline(py, timeout)?;
-        Ok(self.socket.submit_send(ContextId::from_number(context), body_of(data)?, deadline).number())
+        let socket = self.socket(py)?;
+        Ok(socket.submit_send(ContextId::from_number(context), body_of(data)?, deadline).number())
     }
 
     #[pyo3(signature = (timeout=None, context=0))]
     fn submit_recv(&self, py: Python<'_>, timeout: Option<f64>, context: u32) -> PyResult<u64> {
         let deadline = deadline(py, timeout)?;
-        Ok(self.socket.submit_recv(ContextId::from_number(context), deadline).number())
+        Ok(self.socket(py)?.submit_recv(ContextId::from_number(context), deadline).number())
     }
 
     /// Takes an operation back; returns its outcome if it has one already.
-    fn cancel<'py>(&self, py: Python<'py>, ticket: u64) -> Option<Outcome<'py>> {
+    fn cancel<'py>(&self, py: Python<'py>, ticket: u64) -> PyResult<Option<Outcome<'py>>> {
         let ticket = Ticket::from_number(ticket);
-        self.socket.cancel(ticket).map(|answer| self.outcome(py, ticket, answer))
+        Ok(self.socket(py)?.cancel(ticket).map(|answer| self.outcome(py, ticket, answer)))
     }
 
     /// Gives a message back that was received but that nobody took.
-    fn put_back(&self, data: &Bound<'_, PyBytes>, context: u32) {
-        self.socket.put_back(ContextId::from_number(context), Bytes::copy_from_slice(data.as_bytes()));
+    fn put_back(&self, py: Python<'_>, data: &Bound<'_, PyBytes>, context: u32) -> PyResult<()> {
+        let body = Bytes::copy_from_slice(data.as_bytes());
+        self.socket(py)?.put_back(ContextId::from_number(context), body);
+        Ok(())
     }
 
-    fn poll_answers<'py>(&self, py: Python<'py>) -> (Vec<Outcome<'py>>, Option<f64>) {
-        let (answers, due) = self.socket.poll_answers();
+    fn poll_answers<'py>(&self, py: Python<'py>) -> PyResult<(Vec<Outcome<'py>>, Option<f64>)> {
+        let (answers, due) = self.socket(py)?.poll_answers();
         let outcomes = answers.into_iter().map(|(ticket, answer)| self.outcome(py, ticket, answer)).collect();
-        (outcomes, due.map(|due| due.since(now()).as_secs_f64()))
+        Ok((outcomes, due.map(|due| due.since(now()).as_secs_f64())))
     }
 
-    fn attach(&self, attached: bool) {
-        self.socket.attach(attached);
+    fn attach(&self, py: Python<'_>, attached: bool) -> PyResult<()> {
+        self.socket(py)?.attach(attached);
+        Ok(())
     }
 
-    fn fileno(&self) -> i32 {
-        self.socket.fileno()
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.socket(py)?.fileno())
     }
 
     fn open_context(&self, py: Python<'_>) -> PyResult<u32> {
-        self.socket.open_context().map(ContextId::number).map_err(|wrong| self.failure(py, "context", &wrong))
+        self.socket(py)?.open_context().map(ContextId::number).map_err(|wrong| self.failure(py, "context", &wrong))
     }
 
     fn close_context(&self, context: u32) {
-        self.socket.close_context(ContextId::from_number(context));
+        if self.socket.is_ours() {
+            self.socket.close_context(ContextId::from_number(context));
+        }
     }
 
     #[getter]
     fn closed(&self) -> bool {
-        self.socket.is_closed()
+        !self.socket.is_ours() || self.socket.is_closed()
     }
 
-    fn stats(&self) -> Vec<(&'static str, u64)> {
-        let stats = self.socket.stats();
+    fn stats(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, u64)>> {
+        let stats = self.socket(py)?.stats();
         let mut rows = stats.machine.rows().to_vec();
         rows.extend([
             ("spins_paid", stats.spins_paid),
             ("spins_failed", stats.spins_failed),
             ("accepts_failed", stats.accepts_failed),
         ]);
-        rows
+        Ok(rows)
     }
 
-    fn peers(&self, py: Python<'_>) -> Vec<(u32, String)> {
-        py.detach(|| self.socket.peers()).into_iter().map(|peer| (peer.pipe, peer.address)).collect()
+    fn peers(&self, py: Python<'_>) -> PyResult<Vec<(u32, String)>> {
+        let socket = self.socket(py)?;
+        Ok(py.detach(|| socket.peers()).into_iter().map(|peer| (peer.pipe, peer.address)).collect())
     }
 
     /// What happened to the pipes since last asked: (what, pipe, reason).
-    fn events(&self) -> Vec<(&'static str, u32, Option<String>)> {
-        self.socket
-            .events()
+    fn events(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, u32, Option<String>)>> {
+        let events = self.socket(py)?.events();
+        let rows = events
             .into_iter()
             .map(|event| match event {
                 Event::PipeUp { pipe } => ("up", pipe.word(), None),
                 Event::PipeDown { pipe, reason } => ("down", pipe.word(), Some(reason.to_string())),
             })
-            .collect()
+            .collect();
+        Ok(rows)
     }
 
     fn close(&self, py: Python<'_>, flush: f64) -> PyResult<usize> {
         let flush = seconds(py, "flush", flush)?;
-        Ok(py.detach(|| self.socket.close(flush)))
+        if !self.socket.is_ours() {
+            return Ok(0);
+        }
+        let mut raised = None;
+        py.detach(|| self.socket.close(flush, || signals(&mut raised))).map_err(|_| interruption(raised))
     }
 
     fn abort(&self, py: Python<'_>) {
-        py.detach(|| self.socket.abort());
+        if self.socket.is_ours() {
+            py.detach(|| self.socket.abort());
+        }
     }
 }
 
 impl RealSocket {
+    /// The socket, unless it is of no use here.
+    fn socket(&self, py: Python<'_>) -> PyResult<&Socket> {
+        if self.socket.is_ours() {
+            return Ok(&self.socket);
+        }
+        let text = format!(
+            "this socket was made by process {}, which this process ({}) is a fork of; make a new one here",
+            self.process,
+            std::process::id()
+        );
+        Err(error(py, "ForkedError", text))
+    }
+
     fn failure(&self, py: Python<'_>, operation: &str, wrong: &OpError) -> PyErr {
         error(py, name_of(wrong), self.socket.explain(operation, wrong))
     }
@@ -209,7 +242,7 @@ impl RealSocket {
             Answer::Sent => (ticket.number(), None, None),
             Answer::Received(message) => (ticket.number(), None, Some(PyBytes::new(py, &message.body))),
             Answer::Failed(wrong) => {
-                let text = self.socket.explain("the operation", &wrong);
+                let text = self.socket.explain(if ticket.sends() { "send" } else { "recv" }, &wrong);
                 (ticket.number(), Some((name_of(&wrong), text)), None)
             }
         }

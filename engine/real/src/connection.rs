@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     paused: bool,
     /// The kernel's buffer is full; nothing is written.
     blocked: bool,
+    /// It ends as if the process had been killed.
+    aborted: bool,
 }
 
 /// How far a connection has come.
@@ -72,6 +74,7 @@ impl Connection {
             begun: 0,
             paused: false,
             blocked: false,
+            aborted: false,
         };
         if matches!(connection.stream, Stream::Tcp(_)) {
             connection.output.extend_from_slice(&wire::greeting(socket.kind()));
@@ -84,7 +87,7 @@ impl Connection {
     /// What its descriptor should be polled for.
     pub(crate) fn interest(&self) -> Interest {
         match self.phase {
-            Phase::Connecting => Interest { read: false, write: true, once: false },
+            Phase::Connecting => Interest::WRITE,
             Phase::Greeting | Phase::Up(_) => Interest { read: !self.paused, write: self.blocked, once: false },
         }
     }
@@ -119,10 +122,19 @@ impl Connection {
     }
 
     /// Nothing more is delivered, as when the process is killed.
-    pub(crate) fn abort(&self) {
+    pub(crate) fn abort(&mut self) {
+        self.aborted = true;
         match &self.stream {
             Stream::Tcp(stream) => stream.abort(),
             Stream::Inproc(stream) => stream.abort(),
+        }
+    }
+
+    /// Says goodbye to the peer, which would not hear it while a forked process holds the same descriptor.
+    pub(crate) fn hang_up(&self) {
+        match &self.stream {
+            Stream::Tcp(stream) if !self.aborted => stream.hang_up(),
+            Stream::Tcp(_) | Stream::Inproc(_) => {}
         }
     }
 

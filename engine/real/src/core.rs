@@ -20,8 +20,9 @@ use crate::clock;
 use crate::connection::{Connection, Found, Peer, Phase};
 use crate::gather::Gather;
 use crate::poller::{Interest, Poller, Ready};
+use crate::resolver::Lookups;
 use crate::spin::Spin;
-use crate::transport::{Door, Listener, Stream};
+use crate::transport::{self, Door, Listener, Place, Stream};
 
 /// The machine and everything around it.
 #[derive(Debug)]
@@ -59,6 +60,9 @@ pub(crate) struct Core {
     inproc: Vec<usize>,
     has_inproc_listener: bool,
     last_dial_error: Option<String>,
+    lookups: Arc<Lookups>,
+    /// Dialers whose address is being looked up.
+    looking_up: usize,
     /// Tickets that threads wait for; an event loop must not take their answers.
     pub(crate) awaited: Vec<Ticket>,
     /// Answers to those that an event loop has come across.
@@ -78,8 +82,17 @@ pub(crate) enum Care {
 
 #[derive(Debug)]
 enum Endpoint {
-    Listener { listener: Listener, options: EndpointOptions },
-    Dialer { dialer: Dialer, address: Address, options: EndpointOptions },
+    Listener {
+        listener: Listener,
+        options: EndpointOptions,
+    },
+    Dialer {
+        dialer: Dialer,
+        address: Address,
+        options: EndpointOptions,
+        /// Attempts so far; a name with several addresses has its turn at each.
+        attempts: usize,
+    },
 }
 
 impl Core {
@@ -92,6 +105,8 @@ impl Core {
         luck: Pcg64Mcg,
     ) -> Core {
         Core {
+            lookups: Lookups::new(bell.clone()),
+            looking_up: 0,
             door: Door { kind: socket.kind(), bell },
             // Gathering would delay a request, which somebody waits for.
             gather: Gather::new(if socket.kind() == Kind::Push { gather } else { Duration::ZERO }),
@@ -120,23 +135,26 @@ impl Core {
         }
     }
 
-    /// Starts to listen; returns the address with its port.
-    pub(crate) fn listen(&mut self, address: &Address, options: EndpointOptions) -> io::Result<Address> {
-        let listener = Listener::bind(address, &self.door)?;
-        let bound = listener.address().clone();
+    /// What a listener of this socket needs.
+    pub(crate) fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    /// Starts to accept what a listener brings.
+    pub(crate) fn listen(&mut self, listener: Listener, options: EndpointOptions) -> io::Result<()> {
         let entry = self.endpoints.vacant_entry();
         match listener.descriptor() {
             Some(descriptor) => self.poller.add(descriptor, LISTENER | entry.key() as u64, Interest::READ)?,
             None => self.has_inproc_listener = true,
         }
         entry.insert(Endpoint::Listener { listener, options });
-        Ok(bound)
+        Ok(())
     }
 
     /// Starts to keep a connection up.
     pub(crate) fn dial(&mut self, now: Time, address: Address, options: EndpointOptions) {
         let dialer = Dialer::new(now, self.socket.options(), self.luck.random());
-        let key = self.endpoints.insert(Endpoint::Dialer { dialer, address, options });
+        let key = self.endpoints.insert(Endpoint::Dialer { dialer, address, options, attempts: 0 });
         self.connect(now, key);
         self.settle(now);
     }
@@ -292,6 +310,11 @@ impl Core {
         self.last_dial_error.as_deref()
     }
 
+    /// Is the address of a dialer being looked up?
+    pub(crate) fn is_looking_up(&self) -> bool {
+        self.looking_up > 0
+    }
+
     fn carrier(&self, pipe: PipeId) -> Option<usize> {
         self.carriers.get(pipe.slot()).copied().flatten()
     }
@@ -345,11 +368,45 @@ impl Core {
         if !dialer.poll_connect(now) {
             return;
         }
-        match Stream::dial(address, &self.door) {
+        match transport::literal(address) {
+            Some(place) => self.connect_to(now, key, place),
+            None => {
+                self.looking_up += 1;
+                self.lookups.ask(key, address.clone());
+            }
+        }
+    }
+
+    /// Addresses have been looked up.
+    fn go_on_connecting(&mut self, now: Time) {
+        for answer in self.lookups.collect() {
+            self.looking_up -= 1;
+            let key = answer.endpoint;
+            let Some(Endpoint::Dialer { address, attempts, .. }) = self.endpoints.get_mut(key) else {
+                continue;
+            };
+            match answer.places {
+                Ok(places) => {
+                    let place = places[*attempts % places.len()];
+                    *attempts += 1;
+                    self.connect_to(now, key, Place::Tcp(place));
+                }
+                Err(error) => {
+                    self.last_dial_error = Some(format!("{address}: {error}"));
+                    self.redial(now, key);
+                }
+            }
+        }
+    }
+
+    fn connect_to(&mut self, now: Time, key: usize, place: Place) {
+        match Stream::dial(place, &self.door) {
             Ok(stream @ Stream::Tcp(_)) => self.begin(now, stream, key, Phase::Connecting),
             Ok(stream @ Stream::Inproc(_)) => self.begin(now, stream, key, Phase::Greeting),
             Err(error) => {
-                self.last_dial_error = Some(format!("{address}: {error}"));
+                if let Some(Endpoint::Dialer { address, .. }) = self.endpoints.get(key) {
+                    self.last_dial_error = Some(format!("{address}: {error}"));
+                }
                 self.redial(now, key);
             }
         }
@@ -407,9 +464,10 @@ impl Core {
         }
     }
 
-    /// A connection within the process has something for us.
+    /// A connection within the process has something for us, or an address has been looked up.
     fn answer_bell(&mut self, now: Time) {
         self.door.bell.silence();
+        self.go_on_connecting(now);
         if self.has_inproc_listener {
             let listeners: Vec<usize> = self
                 .endpoints
@@ -485,6 +543,7 @@ impl Core {
         {
             self.poller.remove(descriptor);
         }
+        connection.hang_up();
         match connection.phase {
             Phase::Up(pipe) => {
                 self.carriers[pipe.slot()] = None;

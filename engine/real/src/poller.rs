@@ -33,6 +33,7 @@ pub(crate) struct Ready {
 impl Interest {
     pub(crate) const NONE: Interest = Interest { read: false, write: false, once: false };
     pub(crate) const READ: Interest = Interest { read: true, write: false, once: false };
+    pub(crate) const WRITE: Interest = Interest { read: false, write: true, once: false };
     pub(crate) const READ_ONCE: Interest = Interest { read: true, write: false, once: true };
 
     fn flags(self) -> epoll::EventFlags {

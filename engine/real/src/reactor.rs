@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sp_proto::{Time, Timers};
 
 use crate::bell::Bell;
@@ -34,14 +34,14 @@ pub(crate) fn register(shared: &Arc<Shared>) -> io::Result<()> {
 
 /// A socket that is gone.
 pub(crate) fn forget(id: u64) {
-    if let Some(reactor) = REACTOR.get() {
+    if let Some(reactor) = *REACTOR.lock() {
         reactor.notices.lock().sockets.remove(&id);
     }
 }
 
 /// A call has left a socket: it needs looking in (`warm`), its burst has a tail (`burst`), or it has an earlier timeout.
 pub(crate) fn notice(id: u64, warm: bool, burst: bool, due: Option<Time>) {
-    let Some(reactor) = REACTOR.get() else {
+    let Some(reactor) = *REACTOR.lock() else {
         return;
     };
     let mut notices = reactor.notices.lock();
@@ -67,7 +67,7 @@ struct Notices {
     due: Vec<(Time, u64)>,
 }
 
-struct Reactor {
+pub(crate) struct Reactor {
     notices: Mutex<Notices>,
     poller: Poller,
     bell: Bell,
@@ -85,13 +85,17 @@ struct Rounds {
 }
 
 /// The thread of this process, if it has one yet.
-static REACTOR: OnceLock<&'static Reactor> = OnceLock::new();
+static REACTOR: Mutex<Option<&'static Reactor>> = Mutex::new(None);
+
+/// The place of the thread, held; for a process that is about to fork.
+pub(crate) fn hold() -> MutexGuard<'static, Option<&'static Reactor>> {
+    REACTOR.lock()
+}
 
 /// Starts the thread with the first socket.
 fn start() -> io::Result<&'static Reactor> {
-    static STARTING: Mutex<()> = Mutex::new(());
-    let _alone = STARTING.lock();
-    if let Some(reactor) = REACTOR.get() {
+    let mut place = REACTOR.lock();
+    if let Some(reactor) = *place {
         return Ok(reactor);
     }
     let poller = Poller::new()?;
@@ -99,7 +103,7 @@ fn start() -> io::Result<&'static Reactor> {
     poller.add(bell.as_fd(), BELL, Interest::READ)?;
     let reactor: &'static Reactor = Box::leak(Box::new(Reactor { notices: Mutex::default(), poller, bell }));
     thread::Builder::new().name("sp-background".into()).spawn(|| run(reactor))?;
-    Ok(REACTOR.get_or_init(|| reactor))
+    Ok(place.insert(reactor))
 }
 
 fn run(reactor: &Reactor) {

@@ -30,13 +30,16 @@ use thiserror::Error;
 
 use crate::bell::Bell;
 use crate::clock::now;
+use crate::fork;
 use crate::poller::{Interest, Poller, Ready};
+use crate::transport::tcp;
 
 /// A link under real sockets. It runs in a thread of its own until it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     desk: Arc<Desk>,
     thread: Option<JoinHandle<()>>,
+    generation: u64,
 }
 
 /// Why a relay could not be made.
@@ -87,7 +90,7 @@ impl Relay {
             stats: RelayStats::default(),
         };
         let thread = thread::Builder::new().name("sp-relay".into()).spawn(move || work.run())?;
-        Ok(Relay { desk, thread: Some(thread) })
+        Ok(Relay { desk, thread: Some(thread), generation: fork::generation() })
     }
 
     /// Opens a way over the link to `target`; returns where to dial instead.
@@ -127,6 +130,10 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            // The thread is the parent's.
+            return;
+        }
         self.order(Order::Stop);
         if let Some(thread) = self.thread.take() {
             // It can only have panicked, and then the message has been printed.
@@ -168,9 +175,12 @@ struct Tunnel {
     target: SocketAddr,
     /// When the target is dialled; none when it has been.
     dial_at: Option<Time>,
+    /// When it answered.
     dialled: Time,
     /// What the target says before is held until then.
     answer_at: Time,
+    /// The connection to the target, while it is being made.
+    making: Option<tcp::Stream>,
     ends: [Option<End>; 2],
     lanes: [Lane; 2],
 }
@@ -275,7 +285,9 @@ impl Work {
             ROUTE => self.accept(key),
             TUNNEL => {
                 let (key, side) = (key >> 1, key & 1);
-                if event.read {
+                if self.tunnels.get(key).is_some_and(|tunnel| tunnel.making.is_some()) && side == BACK {
+                    self.finish_dialling(key);
+                } else if event.read {
                     self.read(key, side, scratch);
                 }
             }
@@ -296,6 +308,7 @@ impl Work {
                 dial_at: Some(start + self.round_trip),
                 dialled: start + self.round_trip,
                 answer_at: start + self.round_trip + self.round_trip / 2,
+                making: None,
                 ends: [Some(near), None],
                 lanes: Default::default(),
             });
@@ -329,6 +342,22 @@ impl Work {
         lane.channel.offer(&mut self.links[side], leaves.as_nanos(), size, piece);
     }
 
+    /// The target has answered, or refused.
+    fn finish_dialling(&mut self, key: usize) {
+        let tunnel = &mut self.tunnels[key];
+        let Some(stream) = tunnel.making.take() else {
+            return;
+        };
+        if stream.connected().is_ok() {
+            tunnel.dialled = now();
+            tunnel.ends[1] = Some(End { stream: stream.into(), polled: Interest::WRITE });
+        } else {
+            self.stats.refused += 1;
+            self.poller.remove(stream.as_fd());
+            self.collapse(key);
+        }
+    }
+
     /// Does what is due for a tunnel.
     fn carry(&mut self, key: usize) {
         let now = now();
@@ -336,10 +365,12 @@ impl Work {
         let tunnel = &mut self.tunnels[key];
         if tunnel.dial_at.is_some_and(|at| at <= now) && !is_cut {
             tunnel.dial_at = None;
-            tunnel.dialled = now;
-            // The target is on this machine: it answers, or refuses, at once.
-            match TcpStream::connect(tunnel.target).and_then(End::new) {
-                Ok(far) => tunnel.ends[1] = Some(far),
+            let making = tcp::Stream::dial(tunnel.target).and_then(|stream| {
+                self.poller.add(stream.as_fd(), TUNNEL | (key << 1 | BACK) as u64, Interest::WRITE)?;
+                Ok(stream)
+            });
+            match making {
+                Ok(stream) => tunnel.making = Some(stream),
                 Err(_) => {
                     self.stats.refused += 1;
                     return self.collapse(key);
@@ -409,7 +440,11 @@ impl Work {
     }
 
     fn remove(&mut self, key: usize) {
-        for end in self.tunnels.remove(key).ends.into_iter().flatten() {
+        let tunnel = self.tunnels.remove(key);
+        if let Some(stream) = tunnel.making {
+            self.poller.remove(stream.as_fd());
+        }
+        for end in tunnel.ends.into_iter().flatten() {
             self.poller.remove(end.stream.as_fd());
         }
     }

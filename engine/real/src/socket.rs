@@ -21,8 +21,10 @@ use crate::bell::Bell;
 use crate::clock::{entropy, now};
 use crate::connection::Peer;
 use crate::core::{Care, Core, hang_bell};
+use crate::fork;
 use crate::poller::{Poller, Ready};
 use crate::reactor;
+use crate::transport::Listener;
 
 /// A socket. Clones are the same socket; it may be used from any thread. The last clone that goes closes it, without
 /// waiting.
@@ -104,6 +106,7 @@ impl Socket {
         hang_bell(&poller, &bell)?;
         let shared = Arc::new(Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            generation: fork::generation(),
             core: Mutex::new(Core::new(machine, poller.clone(), bell.clone(), options.spin, options.gather, luck)),
             handover: Condvar::new(),
             poller,
@@ -117,11 +120,18 @@ impl Socket {
     /// Listens at `address` for as long as the socket lives; returns the address with its port.
     pub fn listen(&self, address: &str, options: EndpointOptions) -> Result<Address, EndpointError> {
         let address: Address = address.parse()?;
+        let door = self.shared.core.lock().door();
+        // Not under the lock: the address may have to be looked up.
+        let listener = match Listener::bind(&address, &door) {
+            Ok(listener) => listener,
+            Err(error) => return Err(EndpointError::System { address, error }),
+        };
+        let bound = listener.address().clone();
         let mut core = self.shared.core.lock();
         if core.socket.is_closed() {
             return Err(EndpointError::Closed);
         }
-        let bound = core.listen(&address, options).map_err(|error| EndpointError::System { address, error })?;
+        core.listen(listener, options).map_err(|error| EndpointError::System { address, error })?;
         self.shared.leave(core);
         Ok(bound)
     }
@@ -140,24 +150,32 @@ impl Socket {
     }
 
     /// Closes the socket. Waits up to `flush` for what was sent to be written; returns how many messages were not.
-    /// Everyone who waits on the socket is answered with `Closed`.
-    pub fn close(&self, flush: Duration) -> usize {
+    /// Everyone who waits on the socket is answered with `Closed`. `interrupted` is asked whenever a signal has come; if
+    /// it says true nothing more is waited for, but the socket is closed all the same.
+    pub fn close(&self, flush: Duration, mut interrupted: impl FnMut() -> bool) -> Result<usize, Interrupted> {
         let deadline = now() + flush;
         let mut core = self.shared.core.lock();
         if core.socket.is_closed() {
-            return 0;
+            return Ok(0);
         }
         core.socket.close();
         self.shared.notify(&mut core);
         core.flush(now());
-        while !core.is_flushed() && now() < deadline {
+        let mut stopped = false;
+        while !stopped && !core.is_flushed() && now() < deadline {
             let wait = (deadline - now()).min(Duration::from_millis(5));
-            core = self.shared.lead(core, Some(wait), false).0;
+            let signalled;
+            (core, signalled) = self.shared.lead(core, Some(wait), false);
+            if signalled {
+                drop(core);
+                stopped = interrupted();
+                core = self.shared.core.lock();
+            }
         }
         let unsent = core.unsent();
         core.shut(now(), false);
         self.shared.notify(&mut core);
-        unsent
+        if stopped { Err(Interrupted) } else { Ok(unsent) }
     }
 
     /// Closes the socket as if its process had been killed: nothing is flushed, peers see a broken connection.
@@ -308,6 +326,11 @@ impl Socket {
         self.shared.leave(core);
     }
 
+    /// Was it made by this process, and not by one that this is a fork of? If not, no other method may be called.
+    pub fn is_ours(&self) -> bool {
+        self.shared.is_ours()
+    }
+
     /// Which end of which pattern it is.
     pub fn kind(&self) -> Kind {
         self.shared.core.lock().socket.kind()
@@ -365,6 +388,7 @@ impl Socket {
                 };
                 let peers = match (core.socket.pipe_count(), core.last_dial_error()) {
                     (0, Some(error)) => format!("no peer is connected; the last attempt failed: {error}"),
+                    (0, None) if core.is_looking_up() => "no peer is connected; a name is being looked up".to_owned(),
                     (0, None) => "no peer is connected".to_owned(),
                     (1, _) => "1 peer is connected".to_owned(),
                     (count, _) => format!("{count} peers are connected"),
@@ -395,6 +419,7 @@ impl Default for SocketOptions {
 /// What the handles and the background thread share.
 pub(crate) struct Shared {
     pub(crate) id: u64,
+    generation: u64,
     pub(crate) core: Mutex<Core>,
     handover: Condvar,
     pub(crate) poller: Arc<Poller>,
@@ -408,6 +433,11 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        if !self.shared.is_ours() {
+            // Its parts may be in the middle of a change by a thread that only the parent has.
+            std::mem::forget(self.shared.clone());
+            return;
+        }
         let mut core = self.shared.core.lock();
         if !core.socket.is_closed() {
             core.flush(now());
@@ -419,6 +449,10 @@ impl Drop for Owner {
 }
 
 impl Shared {
+    fn is_ours(&self) -> bool {
+        self.generation == fork::generation()
+    }
+
     /// Waits for an operation. The operation is submitted anew after a signal whose handler did not raise.
     fn wait<'a>(
         &'a self,

@@ -4,6 +4,7 @@ pub(crate) mod inproc;
 pub(crate) mod tcp;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -32,7 +33,23 @@ pub(crate) struct Door {
     pub(crate) bell: Arc<Bell>,
 }
 
+/// What can be connected to without asking anybody.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Tcp(SocketAddr),
+    Inproc(String),
+}
+
+/// The place an address stands for; none if it has to be looked up, which may take long.
+pub(crate) fn literal(address: &Address) -> Option<Place> {
+    match address.transport {
+        Transport::Tcp => tcp::literal(address).map(Place::Tcp),
+        Transport::Inproc => Some(Place::Inproc(address.rest.clone())),
+    }
+}
+
 impl Listener {
+    /// May take long, if the address has to be looked up.
     pub(crate) fn bind(address: &Address, door: &Door) -> io::Result<Listener> {
         match address.transport {
             Transport::Tcp => tcp::Listener::bind(address).map(Listener::Tcp),
@@ -67,10 +84,10 @@ impl Listener {
 
 impl Stream {
     /// Begins to connect.
-    pub(crate) fn dial(address: &Address, door: &Door) -> io::Result<Stream> {
-        match address.transport {
-            Transport::Tcp => tcp::Stream::dial(address).map(Stream::Tcp),
-            Transport::Inproc => inproc::Stream::dial(address, door).map(Stream::Inproc),
+    pub(crate) fn dial(place: Place, door: &Door) -> io::Result<Stream> {
+        match place {
+            Place::Tcp(target) => tcp::Stream::dial(target).map(Stream::Tcp),
+            Place::Inproc(name) => inproc::Stream::dial(&name, door).map(Stream::Inproc),
         }
     }
 }

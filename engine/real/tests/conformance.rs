@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{
-    PATIENCE, dial, listen, quick, recv, recv_in, recv_within, send, send_in, send_within, socket, socket_with, soon,
-    stats, until,
+    PATIENCE, close, dial, listen, quick, recv, recv_in, recv_within, send, send_in, send_within, socket, socket_with,
+    soon, stats, until,
 };
 use sp_proto::wire::greeting;
 use sp_proto::{Answer, ContextId, DownReason, EndpointOptions, Event, Kind, OpError, Options, PeerFault, Priority};
@@ -126,7 +126,7 @@ fn what_was_sent_before_closing_arrives(place: Place) {
             let push = socket(Kind::Push);
             dial(&push, &address);
             (0..10_000).for_each(|number| send(&push, format!("{number}")));
-            assert_eq!(push.close(PATIENCE), 0);
+            assert_eq!(close(&push, PATIENCE), 0);
         });
         for number in 0..10_000 {
             assert_eq!(recv(&pull), format!("{number}"));
@@ -146,7 +146,7 @@ fn closing_says_how_many_messages_will_not_arrive(place: Place) {
     while send_within(&push, vec![sent as u8; 10_000], Duration::from_millis(50)).is_ok() {
         sent += 1;
     }
-    let unsent = push.close(Duration::from_millis(20));
+    let unsent = close(&push, Duration::from_millis(20));
     assert!((1..=sent).contains(&unsent), "{unsent} of {sent} not sent");
     for number in 0..sent - unsent {
         assert!(recv(&pull) == vec![number as u8; 10_000], "{number} of {sent}, {unsent} of which were not sent");
@@ -159,7 +159,7 @@ fn a_dialer_comes_before_its_listener(place: Place) {
     // A free address: one that somebody had.
     let pull = socket(Kind::Pull);
     let address = listen(&pull, &place());
-    pull.close(Duration::ZERO);
+    close(&pull, Duration::ZERO);
     let (pull, push) = (socket(Kind::Pull), socket(Kind::Push));
     dial(&push, &address);
     until("it has been refused", || push.last_dial_error().is_some());
@@ -191,7 +191,7 @@ fn a_dialer_comes_back_when_its_listener_does(place: Place) {
         assert_eq!(recv(&service), format!("{round}"));
         send(&service, format!("re: {round}"));
         assert_eq!(recv(&req), format!("re: {round}"));
-        service.close(PATIENCE);
+        close(&service, PATIENCE);
     }
     assert!(stats(&req).resends >= 5);
 }
@@ -205,7 +205,7 @@ fn an_address_in_use_is_refused_and_free_again_afterwards(place: Place) {
         }
         other => panic!("{other:?}"),
     }
-    first.close(Duration::ZERO);
+    close(&first, Duration::ZERO);
     assert_eq!(listen(&second, &address), address);
     assert!(matches!(
         second.listen("carrier-pigeon://loft", EndpointOptions::default()),
@@ -379,14 +379,14 @@ fn closing_wakes_everyone_who_waits(place: Place) {
         }
         (0..4).for_each(|_| send(&push, "m"));
         barrier.wait();
-        assert_eq!(pull.close(PATIENCE), 0);
+        assert_eq!(close(&pull, PATIENCE), 0);
     });
     // A sender hears of it, too.
     let lonely = socket(Kind::Push);
     thread::scope(|scope| {
         scope.spawn(|| {
             until("somebody waits", || stats(&lonely).send_waits > 0);
-            lonely.close(Duration::ZERO);
+            close(&lonely, Duration::ZERO);
         });
         let result = lonely.send(ContextId::DEFAULT, "m".into(), Some(soon()), || false).unwrap();
         assert_eq!(result, Err(OpError::Closed));
@@ -396,7 +396,7 @@ fn closing_wakes_everyone_who_waits(place: Place) {
 fn a_closed_socket_takes_nothing_more(place: Place) {
     let pull = socket(Kind::Pull);
     let address = listen(&pull, &place());
-    assert_eq!((pull.close(PATIENCE), pull.close(PATIENCE)), (0, 0));
+    assert_eq!((close(&pull, PATIENCE), close(&pull, PATIENCE)), (0, 0));
     assert!(pull.is_closed());
     assert_eq!(recv_within(&pull, PATIENCE), Err(OpError::Closed));
     assert_eq!(pull.try_recv(ContextId::DEFAULT), Err(OpError::Closed));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sp_proto::{Address, Kind, Message};
 
 use super::Door;
@@ -47,10 +47,10 @@ impl Listener {
 }
 
 impl Stream {
-    pub(crate) fn dial(address: &Address, door: &Door) -> io::Result<Stream> {
+    pub(crate) fn dial(name: &str, door: &Door) -> io::Result<Stream> {
         // Held until the end: a place that a dialer still holds would keep its name from a listener that comes back.
         let names = NAMES.lock();
-        let place = names.get(&address.rest).and_then(Weak::upgrade);
+        let place = names.get(name).and_then(Weak::upgrade);
         let place = place.ok_or_else(|| io::Error::new(ErrorKind::ConnectionRefused, "nobody listens there"))?;
         let there = Arc::new(Lane::new(door.bell.clone(), place.door.bell.clone()));
         let back = Arc::new(Lane::new(place.door.bell.clone(), door.bell.clone()));
@@ -118,8 +118,9 @@ impl Drop for Stream {
 #[derive(Debug)]
 pub(crate) struct Gone;
 
+/// Where dialers leave their connections.
 #[derive(Debug)]
-struct Place {
+pub(crate) struct Place {
     door: Door,
     arrivals: Mutex<VecDeque<Stream>>,
 }
@@ -144,7 +145,15 @@ impl Lane {
     }
 }
 
-static NAMES: Mutex<BTreeMap<String, Weak<Place>>> = Mutex::new(BTreeMap::new());
+/// Who listens under which name.
+pub(crate) type Names = BTreeMap<String, Weak<Place>>;
+
+/// The names of this process, held; for one that is about to fork.
+pub(crate) fn hold() -> MutexGuard<'static, Names> {
+    NAMES.lock()
+}
+
+static NAMES: Mutex<Names> = Mutex::new(BTreeMap::new());
 
 /// Messages under way in one direction; the queues proper are those of the two sockets.
 const LANE_LIMIT: usize = 64;

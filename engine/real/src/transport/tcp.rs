@@ -1,7 +1,7 @@
 //! TCP. Nagle's algorithm is off: what is written together is decided here, not in the kernel.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
@@ -22,8 +22,9 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
+    /// May take long, if the host is a name.
     pub(crate) fn bind(address: &Address) -> io::Result<Listener> {
-        let target = resolve(address)?;
+        let target = *look_up(address)?.first().ok_or_else(|| unknown(address))?;
         let socket = open(&target)?;
         // A restarted program gets its port back while old connections linger.
         socket.set_reuse_address(true)?;
@@ -60,8 +61,8 @@ impl AsFd for Listener {
 }
 
 impl Stream {
-    pub(crate) fn dial(address: &Address) -> io::Result<Stream> {
-        let target = resolve(address)?;
+    /// Begins to connect.
+    pub(crate) fn dial(target: SocketAddr) -> io::Result<Stream> {
         let socket = open(&target)?;
         socket.set_tcp_nodelay(true)?;
         match socket.connect(&SockAddr::from(target)) {
@@ -98,9 +99,20 @@ impl Stream {
         none_if_later((&self.stream).write(bytes))
     }
 
+    /// Nothing more is written; what was is delivered.
+    pub(crate) fn hang_up(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     /// Closes such that the other side notices at once and nothing more is delivered, as when a process is killed.
     pub(crate) fn abort(&self) {
         let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+impl From<Stream> for TcpStream {
+    fn from(stream: Stream) -> TcpStream {
+        stream.stream
     }
 }
 
@@ -115,14 +127,27 @@ fn open(target: &SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn resolve(address: &Address) -> io::Result<SocketAddr> {
+/// The place that an address names by number; none if its host is a name that has to be looked up.
+pub(crate) fn literal(address: &Address) -> Option<SocketAddr> {
+    let (host, port) = address.host_and_port()?;
+    let host: IpAddr = if host == "*" { Ipv4Addr::UNSPECIFIED.into() } else { host.parse().ok()? };
+    Some(SocketAddr::from((host, port)))
+}
+
+/// Every place that an address stands for, one or more. Asking the system about a name may take it many seconds.
+pub(crate) fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    if let Some(place) = literal(address) {
+        return Ok(vec![place]);
+    }
     let (host, port) =
         address.host_and_port().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "host and port are missing"))?;
-    let host = if host == "*" { "0.0.0.0" } else { host };
-    (host, port)
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| io::Error::new(ErrorKind::NotFound, format!("the name {host} has no address")))
+    let places: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    if places.is_empty() { Err(unknown(address)) } else { Ok(places) }
+}
+
+fn unknown(address: &Address) -> io::Error {
+    let host = address.host_and_port().map_or("", |(host, _)| host);
+    io::Error::new(ErrorKind::NotFound, format!("the name {host} has no address"))
 }
 
 fn none_if_later(result: io::Result<usize>) -> io::Result<Option<usize>> {

@@ -33,6 +33,11 @@ pub(crate) fn dial(socket: &Socket, address: &str) {
     socket.dial(address, EndpointOptions::default()).unwrap();
 }
 
+/// Closes a socket; says how many messages were not sent.
+pub(crate) fn close(socket: &Socket, flush: Duration) -> usize {
+    socket.close(flush, || false).unwrap()
+}
+
 /// Sends in the default conversation; it must succeed.
 pub(crate) fn send(socket: &Socket, body: impl Into<Bytes>) {
     send_in(socket, ContextId::DEFAULT, body);
