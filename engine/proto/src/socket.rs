@@ -265,6 +265,11 @@ impl Socket {
         self.waiting.take_answer(ticket)
     }
 
+    /// Is there an answer to this ticket to be taken?
+    pub fn is_answered(&self, ticket: Ticket) -> bool {
+        self.waiting.is_answered(ticket)
+    }
+
     /// Are there answers to collect?
     pub fn has_answers(&self) -> bool {
         self.waiting.has_answers()

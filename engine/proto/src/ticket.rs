@@ -198,6 +198,10 @@ impl WaitingRoom {
         self.answers.remove(place).map(|(_, answer)| answer)
     }
 
+    pub(crate) fn is_answered(&self, ticket: Ticket) -> bool {
+        self.answers.iter().any(|(answered, _)| *answered == ticket)
+    }
+
     pub(crate) fn has_answers(&self) -> bool {
         !self.answers.is_empty()
     }

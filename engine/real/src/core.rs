@@ -237,6 +237,11 @@ impl Core {
         }
     }
 
+    /// Would [`take_answer`](Core::take_answer) give one?
+    pub(crate) fn can_answer(&self, ticket: Ticket) -> bool {
+        self.aside.iter().any(|(answered, _)| *answered == ticket) || self.socket.is_answered(ticket)
+    }
+
     /// All answers that no thread waits for.
     pub(crate) fn collect_answers(&mut self) -> Vec<(Ticket, Answer)> {
         let mut answers = Vec::new();

@@ -164,13 +164,9 @@ impl Socket {
         let mut stopped = false;
         while !stopped && !core.is_flushed() && now() < deadline {
             let wait = (deadline - now()).min(Duration::from_millis(5));
-            let signalled;
-            (core, signalled) = self.shared.lead(core, Some(wait), false);
-            if signalled {
-                drop(core);
-                stopped = interrupted();
-                core = self.shared.core.lock();
-            }
+            drop(self.shared.lead(core, Some(wait), false));
+            stopped = interrupted();
+            core = self.shared.core.lock();
         }
         let unsent = core.unsent();
         core.shut(now(), false);
@@ -199,8 +195,8 @@ impl Socket {
         interrupted: impl FnMut() -> bool,
     ) -> Result<Result<(), OpError>, Interrupted> {
         let core = self.shared.core.lock();
-        let submit = |core: &mut Core| core.socket.submit_send(now(), context, body.clone(), deadline);
-        self.shared.wait(core, submit, interrupted).map(|answer| match answer {
+        let submit = |core: &mut Core| core.socket.submit_send(now(), context, body, deadline);
+        self.shared.wait(core, context, submit, interrupted).map(|answer| match answer {
             Answer::Failed(error) => Err(error),
             Answer::Sent | Answer::Received(_) => Ok(()),
         })
@@ -215,7 +211,7 @@ impl Socket {
     ) -> Result<Result<Bytes, OpError>, Interrupted> {
         let core = self.shared.core.lock();
         let submit = |core: &mut Core| core.socket.submit_recv(now(), context, deadline);
-        self.shared.wait(core, submit, interrupted).map(|answer| match answer {
+        self.shared.wait(core, context, submit, interrupted).map(|answer| match answer {
             Answer::Received(message) => Ok(message.body),
             Answer::Failed(error) => Err(error),
             Answer::Sent => Err(OpError::WouldBlock),
@@ -453,58 +449,62 @@ impl Shared {
         self.generation == fork::generation()
     }
 
-    /// Waits for an operation. The operation is submitted anew after a signal whose handler did not raise.
+    /// Waits for an operation.
     fn wait<'a>(
         &'a self,
         mut core: MutexGuard<'a, Core>,
-        submit: impl Fn(&mut Core) -> Ticket,
+        context: ContextId,
+        submit: impl FnOnce(&mut Core) -> Ticket,
         mut interrupted: impl FnMut() -> bool,
     ) -> Result<Answer, Interrupted> {
         core.flush(now());
         core.gather.reset();
-        let mut ticket = submit(&mut core);
+        let ticket = submit(&mut core);
         core.settle(now());
         if let Some(answer) = core.take_answer(ticket) {
             self.leave(core);
             return Ok(answer);
         }
         core.awaited.push(ticket);
-        loop {
+        let mut checked = now();
+        let result = loop {
             if let Some(answer) = core.take_answer(ticket) {
-                core.awaited.retain(|other| *other != ticket);
-                // The next one to wait takes the lead.
-                if core.followers > 0 && !core.leader {
-                    self.handover.notify_one();
-                }
-                self.leave(core);
-                return Ok(answer);
+                break Ok(answer);
             }
-            let signalled;
-            if core.leader {
+            let signalled = if core.leader {
                 core.followers += 1;
                 let timed_out = self.handover.wait_for(&mut core, SIGNAL_CHECK).timed_out();
                 core.followers -= 1;
-                signalled = timed_out;
+                timed_out
             } else {
-                (core, signalled) = self.lead(core, None, true);
-            }
-            if signalled && core.socket.cancel(ticket) {
-                // Not answered, so nothing is lost by taking it back while the program looks at its signals.
-                core.take_answer(ticket);
-                core.awaited.retain(|other| *other != ticket);
-                if core.followers > 0 && !core.leader {
-                    self.handover.notify_one();
-                }
-                self.leave(core);
-                if interrupted() {
-                    return Err(Interrupted);
-                }
+                let signalled;
+                (core, signalled) = self.lead(core, Some(LONGEST_WAIT), true);
+                signalled
+            };
+            // A signal between two waits interrupts none of them.
+            if (signalled || now() - checked >= SIGNAL_CHECK) && !core.can_answer(ticket) {
+                drop(core);
+                let stops = interrupted();
                 core = self.core.lock();
-                ticket = submit(&mut core);
-                core.awaited.push(ticket);
-                core.settle(now());
+                checked = now();
+                if stops {
+                    if !core.socket.cancel(ticket)
+                        && let Some(Answer::Received(message)) = core.take_answer(ticket)
+                    {
+                        core.socket.put_back(now(), context, message.body);
+                    }
+                    core.take_answer(ticket);
+                    break Err(Interrupted);
+                }
             }
+        };
+        core.awaited.retain(|other| *other != ticket);
+        // The next one to wait takes the lead.
+        if core.followers > 0 && !core.leader {
+            self.handover.notify_one();
         }
+        self.leave(core);
+        result
     }
 
     /// Polls for everyone until something is ready or due; also says whether a signal came.
@@ -621,5 +621,7 @@ impl Shared {
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// The longest time in one wait, for the sake of a signal that came just before it.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// How often a thread that waits for another one's poll looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(25);
