@@ -62,6 +62,12 @@ pub enum PeerFault {
         /// The bound.
         limit: usize,
     },
+    /// Its frame is not a message. Only over UNIX sockets do frames have a type.
+    #[error("it sent a frame of type {0}; there are only messages, type 1")]
+    FrameType(u8),
+    /// The two sides could not agree on a secure connection.
+    #[error("TLS: {0}")]
+    Secure(&'static str),
     /// It did not greet in time.
     #[error("it did not finish its greeting in time")]
     Silent,

@@ -2,7 +2,8 @@
 //!
 //! Source: the SP-over-TCP mapping (sp-tcp-mapping-01) and what nanomsg 1.2 and NNG 1.11 do. Both sides send the greeting
 //! at once, without waiting: `00 'S' 'P' 00`, the endpoint id as 16 bits big-endian, two reserved bytes. A frame is the
-//! length of the message, header words included, as 64 bits big-endian, and then the message.
+//! length of the message, header words included, as 64 bits big-endian, and then the message. Over a UNIX socket a byte
+//! that is 1 stands in front of the length (sp-ipc-mapping-01).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -28,6 +29,13 @@ pub fn put_frame(message: &Message, out: &mut BytesMut) {
     message.put(out);
 }
 
+/// Appends `message` with its frame, as it is over a UNIX socket.
+pub fn put_typed_frame(message: &Message, out: &mut BytesMut) {
+    out.reserve(1 + FRAME_HEADER_LEN + message.len());
+    out.put_u8(MESSAGE);
+    put_frame(message, out);
+}
+
 /// Reads what a peer sends, from whatever pieces it arrives in: first the greeting, then messages.
 ///
 /// It never asks for memory because a peer has declared a size; the caller's buffer grows with what has arrived.
@@ -36,6 +44,8 @@ pub struct Reader {
     kind: Kind,
     max_message: usize,
     greeted: bool,
+    /// Bytes in front of each length.
+    type_len: usize,
 }
 
 /// What a [`Reader`] found.
@@ -53,7 +63,12 @@ pub enum Input {
 impl Reader {
     /// A reader for a connection of a socket of this kind, which accepts messages of up to `max_message` bytes.
     pub fn new(kind: Kind, max_message: usize) -> Reader {
-        Reader { kind, max_message, greeted: false }
+        Reader { kind, max_message, greeted: false, type_len: 0 }
+    }
+
+    /// The same for a connection over a UNIX socket.
+    pub fn typed(self) -> Reader {
+        Reader { type_len: 1, ..self }
     }
 
     /// Has the peer greeted?
@@ -70,7 +85,13 @@ impl Reader {
         if !self.greeted {
             return self.next_greeting(buffer);
         }
-        let Some(declared) = peek_len(buffer) else {
+        if self.type_len > 0
+            && let Some(found) = buffer.first()
+            && *found != MESSAGE
+        {
+            return Err(PeerFault::FrameType(*found));
+        }
+        let Some(declared) = self.peek_len(buffer) else {
             return Ok(None);
         };
         if declared > self.max_message as u64 {
@@ -78,22 +99,32 @@ impl Reader {
         }
         let len = declared as usize;
         // Without a limit the sum may be more than there are numbers, but never what has arrived.
-        if buffer.len() < FRAME_HEADER_LEN.saturating_add(len) {
+        if buffer.len() < self.header_len().saturating_add(len) {
             return Ok(None);
         }
-        buffer.advance(FRAME_HEADER_LEN);
+        buffer.advance(self.header_len());
         Ok(Some(Input::Message(buffer.split_to(len).freeze())))
     }
 
     /// How many bytes are still missing from the message at the front of `buffer`, as far as is known.
     pub fn missing(&self, buffer: &BytesMut) -> usize {
-        match peek_len(buffer) {
+        match self.peek_len(buffer) {
             Some(declared) if self.greeted => {
                 let len = declared.min(self.max_message as u64) as usize;
-                FRAME_HEADER_LEN.saturating_add(len).saturating_sub(buffer.len())
+                self.header_len().saturating_add(len).saturating_sub(buffer.len())
             }
-            _ => FRAME_HEADER_LEN.saturating_sub(buffer.len()),
+            _ if self.greeted => self.header_len().saturating_sub(buffer.len()),
+            _ => GREETING_LEN.saturating_sub(buffer.len()),
         }
+    }
+
+    fn header_len(&self) -> usize {
+        self.type_len + FRAME_HEADER_LEN
+    }
+
+    fn peek_len(&self, buffer: &BytesMut) -> Option<u64> {
+        let bytes = buffer.get(self.type_len..self.header_len())?;
+        Some(u64::from_be_bytes(bytes.try_into().ok()?))
     }
 
     fn next_greeting(&mut self, buffer: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
@@ -116,7 +147,5 @@ impl Reader {
     }
 }
 
-fn peek_len(buffer: &BytesMut) -> Option<u64> {
-    let bytes = buffer.get(..FRAME_HEADER_LEN)?;
-    Some(u64::from_be_bytes(bytes.try_into().ok()?))
-}
+/// The type of a frame that is a message; there are no others.
+const MESSAGE: u8 = 1;
