@@ -51,7 +51,8 @@ pub enum Input {
 }
 
 impl Reader {
-    /// A reader for a connection of a socket of this kind, which accepts messages of up to `max_message` bytes.
+    /// A reader for a connection of a socket of this kind, which accepts bodies of up to `max_message` bytes. Where the
+    /// header ends only the machine knows; it looks at the body again.
     pub fn new(kind: Kind, max_message: usize) -> Reader {
         Reader { kind, max_message, greeted: false }
     }
@@ -73,7 +74,7 @@ impl Reader {
         let Some(declared) = peek_len(buffer) else {
             return Ok(None);
         };
-        if declared > self.max_message as u64 {
+        if declared > self.most_bytes() as u64 {
             return Err(PeerFault::TooLarge { size: declared, limit: self.max_message });
         }
         let len = declared as usize;
@@ -89,11 +90,15 @@ impl Reader {
     pub fn missing(&self, buffer: &BytesMut) -> usize {
         match peek_len(buffer) {
             Some(declared) if self.greeted => {
-                let len = declared.min(self.max_message as u64) as usize;
+                let len = declared.min(self.most_bytes() as u64) as usize;
                 FRAME_HEADER_LEN.saturating_add(len).saturating_sub(buffer.len())
             }
             _ => FRAME_HEADER_LEN.saturating_sub(buffer.len()),
         }
+    }
+
+    fn most_bytes(&self) -> usize {
+        most_bytes(self.kind, self.max_message)
     }
 
     fn next_greeting(&mut self, buffer: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
@@ -114,6 +119,11 @@ impl Reader {
         self.greeted = true;
         Ok(Some(Input::Greeting { peer }))
     }
+}
+
+/// The most bytes that a message may have on the wire for a socket that accepts bodies of up to `max_message` bytes.
+pub fn most_bytes(kind: Kind, max_message: usize) -> usize {
+    max_message.saturating_add(kind.header_room())
 }
 
 fn peek_len(buffer: &BytesMut) -> Option<u64> {
