@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One conversation: a request and its reply. Every socket has [`ContextId::DEFAULT`]; the protocols that can hold many
+/// One conversation: a request and its reply, a survey and its answers, or a set of subscriptions. Every socket has [`ContextId::DEFAULT`]; the protocols that can hold many
 /// conversations at once open more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContextId(pub(crate) u32);
@@ -67,6 +67,11 @@ impl<S: Default> Contexts<S> {
         let state = self.states.get_mut(context.index())?.take()?;
         self.free.insert(context.0);
         Some(state)
+    }
+
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.states.len() - self.free.len()
     }
 
     pub(crate) fn get_mut(&mut self, context: ContextId) -> Option<&mut S> {

@@ -14,16 +14,19 @@ pub enum OpError {
     /// The program took the operation back, or did something that made it pointless.
     #[error("cancelled: {0}")]
     Cancelled(&'static str),
-    /// The socket or the context is closed.
+    /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
+    /// The context is closed, the socket is not.
+    #[error("the context is closed")]
+    ContextClosed,
     /// The operation does not fit the socket's state.
     #[error("{0}")]
     State(&'static str),
     /// The message is larger than the option allows.
     #[error("the message has {size} bytes, more than max_message = {limit}")]
     TooLarge {
-        /// Bytes, header included.
+        /// Bytes.
         size: usize,
         /// The bound.
         limit: usize,
@@ -68,6 +71,9 @@ pub enum PeerFault {
     /// The two sides could not agree on a secure connection.
     #[error("TLS: {0}")]
     Secure(&'static str),
+    /// It sent a header that its protocol does not have.
+    #[error("it sent a message with a header that its protocol does not have")]
+    Header,
     /// It did not greet in time.
     #[error("it did not finish its greeting in time")]
     Silent,
@@ -82,6 +88,9 @@ pub enum Refused {
     /// The socket has as many pipes as it may.
     #[error("the socket already has {0} pipes; max_pipes is the option that says so")]
     TooManyPipes(usize),
+    /// The socket speaks with one peer, and has it.
+    #[error("the socket speaks with one peer only, and already has it")]
+    Occupied,
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::pipe::PipeId;
+use crate::stats::PipeStats;
 
 /// Something that happened. Kept until asked for, the newest [`EVENTS_KEPT`](crate::event::EVENTS_KEPT) at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub enum Event {
     PipeUp {
         /// Which.
         pipe: PipeId,
+        /// The peer's endpoint id.
+        peer: u16,
     },
     /// A pipe is gone.
     PipeDown {
@@ -18,6 +21,8 @@ pub enum Event {
         pipe: PipeId,
         /// Why.
         reason: DownReason,
+        /// What it had done.
+        stats: PipeStats,
     },
 }
 
@@ -28,6 +33,8 @@ pub enum DownReason {
     Lost,
     /// We closed it.
     Closed,
+    /// It could not take what was sent, and its endpoint says to disconnect it then.
+    Slow,
     /// The peer broke a rule.
     Fault(crate::error::PeerFault),
 }
@@ -37,6 +44,7 @@ impl fmt::Display for DownReason {
         match self {
             DownReason::Lost => f.write_str("the connection was lost"),
             DownReason::Closed => f.write_str("closed by us"),
+            DownReason::Slow => f.write_str("its queue was full, and when_full says to disconnect it"),
             DownReason::Fault(fault) => fault.fmt(f),
         }
     }

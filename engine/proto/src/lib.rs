@@ -10,6 +10,7 @@
 //! 3. after each of these the world asks until there is nothing left: [`poll_answer`](Socket::poll_answer) (tickets
 //!    answered), [`poll_output`](Socket::poll_output) (pipes with something to transmit, each drained with
 //!    [`poll_transmit`](Socket::poll_transmit)), [`poll_resumed`](Socket::poll_resumed) (pipes to read from again),
+//!    [`poll_disconnect`](Socket::poll_disconnect) (pipes whose connection must be closed),
 //!    [`poll_event`](Socket::poll_event);
 //! 4. it sleeps until [`poll_timeout`](Socket::poll_timeout), unless something happens before.
 //!
@@ -33,6 +34,7 @@ mod stats;
 mod ticket;
 mod time;
 mod timers;
+pub mod topics;
 pub mod wire;
 
 pub use address::{Address, AddressError, Transport};
@@ -42,13 +44,13 @@ pub use dialer::{Dialer, DialerState};
 pub use error::{OpError, PeerFault, Refused};
 pub use event::{DownReason, Event};
 pub use message::{Header, Message};
-pub use options::{EndpointOptions, OptionError, Options};
+pub use options::{EndpointOptions, OptionError, Options, WhenFull};
 pub use pipe::PipeId;
 pub use priority::{BEST_PRIORITY, DEFAULT_PRIORITY, Priority, PriorityError, WORST_PRIORITY};
 pub use protocol::Kind;
 pub use seed::rng_from;
 pub use socket::{Attachment, Socket};
-pub use stats::Stats;
+pub use stats::{PipeStats, Stats};
 pub use ticket::{Answer, Ticket};
 pub use time::Time;
 pub use timers::Timers;

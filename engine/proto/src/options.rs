@@ -1,5 +1,7 @@
 //! What can be set on a socket, with its range and its default.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -16,14 +18,27 @@ pub struct Options {
     pub recv_queue: usize,
     /// Bytes that may wait on one pipe in either queue, 1 or more. Default 16 MiB.
     pub queue_bytes: usize,
-    /// The largest message accepted or sent, header included, in bytes, 1 or more. Default 16 MiB.
+    /// The largest body accepted or sent, in bytes, 1 or more. Default 16 MiB. The words of a header come on top.
     pub max_message: usize,
     /// The longest chain of devices a message may cross, 1 to 255. Default 8.
     pub ttl: u8,
     /// How long a request waits for its reply before it is sent again, to the next pipe. Default 60 s, as in nanomsg
     /// and NNG.
     pub resend: Duration,
-    /// Requests, or replies, that may be under way at once on one socket, 1 or more. Default 65,536.
+    /// How often a request is sent again at once because its pipe died. From then on it waits before: `reconnect_min`,
+    /// and each time twice as long, up to `reconnect_max`. Default 3.
+    pub instant_resends: u32,
+    /// How long a survey takes answers, more than zero. Default 1 s, as in nanomsg and NNG.
+    pub survey_deadline: Duration,
+    /// What becomes of a message for a peer whose queue is full, if its endpoint does not say. Default: what suits the
+    /// protocol, see [`Kind::when_full`](crate::Kind::when_full).
+    pub when_full: Option<WhenFull>,
+    /// Different prefixes that may be subscribed to on one socket, in all of its contexts, 1 or more. Default 65,536.
+    pub max_subscriptions: usize,
+    /// Bytes in these prefixes, 1 or more. Default 4 MiB.
+    pub max_subscription_bytes: usize,
+    /// Conversations that may be open at once on one socket: requests or replies under way, surveys, sets of
+    /// subscriptions; 1 or more. Default 65,536.
     pub max_contexts: usize,
     /// Pipes a socket may have at once, 1 to 1,048,576. Default 65,536.
     pub max_pipes: usize,
@@ -42,6 +57,55 @@ pub struct EndpointOptions {
     pub send_priority: Priority,
     /// Which pipes are received from first.
     pub recv_priority: Priority,
+    /// What becomes of a message for a peer whose queue is full; if nothing is said here, the socket's option decides.
+    pub when_full: Option<WhenFull>,
+}
+
+/// What becomes of a message for a peer whose queue is full. PUB, SURVEYOR and BUS ask this for each of their peers,
+/// REP and RESPONDENT for the one they reply to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhenFull {
+    /// Sending waits until there is room, everywhere where it must wait.
+    Block,
+    /// This peer does not get it.
+    DropNew,
+    /// What has waited longest for this peer makes place for it.
+    DropOld,
+    /// The peer loses its connection.
+    Disconnect,
+}
+
+impl WhenFull {
+    /// All there are.
+    pub const ALL: [WhenFull; 4] = [WhenFull::Block, WhenFull::DropNew, WhenFull::DropOld, WhenFull::Disconnect];
+
+    /// Its name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            WhenFull::Block => "block",
+            WhenFull::DropNew => "drop-new",
+            WhenFull::DropOld => "drop-old",
+            WhenFull::Disconnect => "disconnect",
+        }
+    }
+}
+
+impl fmt::Display for WhenFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for WhenFull {
+    type Err = OptionError;
+
+    fn from_str(name: &str) -> Result<WhenFull, OptionError> {
+        WhenFull::ALL.into_iter().find(|when_full| when_full.name() == name).ok_or_else(|| OptionError {
+            name: "when_full",
+            value: name.to_owned(),
+            allowed: "block, drop-new, drop-old or disconnect",
+        })
+    }
 }
 
 /// An option outside its range.
@@ -65,10 +129,13 @@ impl Options {
         at_least_one("queue_bytes", self.queue_bytes)?;
         at_least_one("max_message", self.max_message)?;
         at_least_one("max_contexts", self.max_contexts)?;
+        at_least_one("max_subscriptions", self.max_subscriptions)?;
+        at_least_one("max_subscription_bytes", self.max_subscription_bytes)?;
         ensure(self.ttl >= 1, "ttl", format!("{}", self.ttl), "1 to 255")?;
         ensure((1..=1 << 20).contains(&self.max_pipes), "max_pipes", format!("{}", self.max_pipes), "1 to 1048576")?;
         let positive = |name, value: Duration| ensure(!value.is_zero(), name, format!("{value:?}"), "more than zero");
         positive("resend", self.resend)?;
+        positive("survey_deadline", self.survey_deadline)?;
         positive("reconnect_min", self.reconnect_min)?;
         positive("handshake_timeout", self.handshake_timeout)?;
         ensure(
@@ -89,6 +156,11 @@ impl Default for Options {
             max_message: 16 << 20,
             ttl: 8,
             resend: Duration::from_secs(60),
+            instant_resends: 3,
+            survey_deadline: Duration::from_secs(1),
+            when_full: None,
+            max_subscriptions: 65_536,
+            max_subscription_bytes: 4 << 20,
             max_contexts: 65_536,
             max_pipes: 65_536,
             reconnect_min: Duration::from_millis(10),

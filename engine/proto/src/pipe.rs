@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::message::Message;
-use crate::options::Options;
+use crate::options::{EndpointOptions, Options, WhenFull};
 use crate::priority::Priority;
 use crate::queue::Queue;
+use crate::stats::PipeStats;
 
 /// Names a pipe on its socket. It is also the routing word that stands for the pipe in a header: 31 bits, and not used
 /// again soon (a place is used again with the next of 2,048 generations).
@@ -45,6 +46,9 @@ impl fmt::Debug for PipeId {
 pub(crate) struct Pipe {
     pub(crate) send_priority: Priority,
     pub(crate) recv_priority: Priority,
+    /// What becomes of a message that finds the outbound queue full.
+    pub(crate) when_full: WhenFull,
+    pub(crate) stats: PipeStats,
     pub(crate) inbound: Queue,
     pub(crate) outbound: Queue,
     /// In the protocol's rotation of pipes that can be written to.
@@ -53,8 +57,16 @@ pub(crate) struct Pipe {
     announced: bool,
     /// The inbound queue was full; the world is to be told when there is room.
     paused: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Up,
+    /// Given up, but its connection is still there; its place is not used again before that is closed.
+    Condemned,
     /// The connection is gone; the pipe goes when its inbound queue is empty.
-    retired: bool,
+    Retired,
 }
 
 /// The pipes of a socket.
@@ -91,16 +103,18 @@ impl Pipes {
         self.count
     }
 
-    pub(crate) fn add(&mut self, options: &Options, send_priority: Priority, recv_priority: Priority) -> PipeId {
+    pub(crate) fn add(&mut self, options: &Options, endpoint: EndpointOptions, when_full: WhenFull) -> PipeId {
         let pipe = Pipe {
-            send_priority,
-            recv_priority,
+            send_priority: endpoint.send_priority,
+            recv_priority: endpoint.recv_priority,
+            when_full,
+            stats: PipeStats::default(),
             inbound: Queue::new(options.recv_queue, options.queue_bytes),
             outbound: Queue::new(options.send_queue, options.queue_bytes),
             offered: false,
             announced: false,
             paused: false,
-            retired: false,
+            state: State::Up,
         };
         self.count += 1;
         let number = match self.free.pop_front() {
@@ -115,15 +129,12 @@ impl Pipes {
         PipeId::new(number, slot.generation)
     }
 
-    pub(crate) fn remove(&mut self, id: PipeId) -> Option<Pipe> {
-        self.get(id)?;
+    fn remove(&mut self, id: PipeId) {
         let slot = &mut self.slots[id.slot()];
         slot.generation = (slot.generation + 1) % GENERATIONS;
+        slot.pipe = None;
         self.free.push_back(id.slot() as u32);
         self.count -= 1;
-        self.outputs.retain(|other| *other != id);
-        self.resumed.retain(|other| *other != id);
-        slot.pipe.take()
     }
 
     pub(crate) fn get(&self, id: PipeId) -> Option<&Pipe> {
@@ -136,7 +147,16 @@ impl Pipes {
         if PipeId::new(id.slot(), slot.generation) == id { slot.pipe.as_mut() } else { None }
     }
 
-    /// All pipes that are up, by place.
+    /// A pipe with a connection behind it that has not been given up.
+    pub(crate) fn up(&self, id: PipeId) -> Option<&Pipe> {
+        self.get(id).filter(|pipe| pipe.state == State::Up)
+    }
+
+    pub(crate) fn up_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
+        self.get_mut(id).filter(|pipe| pipe.state == State::Up)
+    }
+
+    /// All pipes that are there, by place.
     pub(crate) fn ids(&self) -> impl Iterator<Item = PipeId> {
         self.slots
             .iter()
@@ -151,6 +171,8 @@ impl Pipes {
         let Some(pipe) = self.get_mut(id) else {
             return false;
         };
+        pipe.stats.sent += 1;
+        pipe.stats.sent_bytes += message.body.len() as u64;
         pipe.outbound.push(message);
         let room = !pipe.outbound.is_full();
         if !std::mem::replace(&mut pipe.announced, true) {
@@ -183,41 +205,55 @@ impl Pipes {
         let pipe = self.get_mut(id)?;
         let message = pipe.inbound.pop()?;
         let emptied = pipe.inbound.is_empty().then_some(pipe.recv_priority);
-        if pipe.retired {
-            if emptied.is_some() {
-                self.remove(id);
+        match pipe.state {
+            State::Up if pipe.paused && pipe.inbound.is_half_empty() => {
+                pipe.paused = false;
+                self.resumed.push_back(id);
             }
-        } else if pipe.paused && pipe.inbound.is_half_empty() {
-            pipe.paused = false;
-            self.resumed.push_back(id);
+            State::Retired if emptied.is_some() => self.remove(id),
+            State::Up | State::Condemned | State::Retired => {}
         }
         Some((message, emptied))
     }
 
-    /// The connection is gone. The pipe takes nothing more and goes when its inbound queue is empty. Says how many
-    /// messages had not been transmitted.
-    pub(crate) fn retire(&mut self, id: PipeId) -> usize {
+    /// Gives the pipe up, from now on; says whether it was up.
+    pub(crate) fn condemn(&mut self, id: PipeId) -> bool {
+        let up = self.up_mut(id);
+        up.map(|pipe| pipe.state = State::Condemned).is_some()
+    }
+
+    /// Empties the outbound queue of a pipe that is no longer up, and the inbound one unless it is to be `kept`. Says
+    /// how many messages had been in either.
+    pub(crate) fn shut(&mut self, id: PipeId, kept: bool) -> (usize, usize) {
+        self.outputs.retain(|other| *other != id);
+        self.resumed.retain(|other| *other != id);
         let Some(pipe) = self.get_mut(id) else {
-            return 0;
+            return (0, 0);
         };
-        pipe.retired = true;
+        pipe.state = State::Condemned;
         pipe.paused = false;
-        let unsent = pipe.outbound.len();
-        while pipe.outbound.pop().is_some() {}
-        if pipe.inbound.is_empty() {
-            self.remove(id);
+        let unsent = pipe.outbound.clear();
+        let unheard = if kept { 0 } else { pipe.inbound.clear() };
+        (unsent, unheard)
+    }
+
+    /// The connection of a pipe that was shut is gone; the pipe goes as soon as its inbound queue is empty.
+    pub(crate) fn release(&mut self, id: PipeId) {
+        match self.get_mut(id) {
+            Some(pipe) if pipe.state == State::Condemned && !pipe.inbound.is_empty() => pipe.state = State::Retired,
+            Some(pipe) if pipe.state == State::Condemned => self.remove(id),
+            Some(_) | None => {}
         }
-        unsent
     }
 
     /// Is the pipe there, with a connection behind it?
     pub(crate) fn is_up(&self, id: PipeId) -> bool {
-        self.get(id).is_some_and(|pipe| !pipe.retired)
+        self.up(id).is_some()
     }
 
     /// Can the pipe take another message from the wire? If not, it is paused until the world hears of it again.
     pub(crate) fn admits(&mut self, id: PipeId) -> Option<bool> {
-        let pipe = self.get_mut(id)?;
+        let pipe = self.up_mut(id)?;
         let full = pipe.inbound.is_full();
         pipe.paused |= full;
         Some(!full)

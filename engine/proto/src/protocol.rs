@@ -1,15 +1,22 @@
 //! The protocols: which there are, who talks to whom, and what each must be able to do.
 
+pub(crate) mod bus;
+pub(crate) mod pair;
 pub(crate) mod pipeline;
+pub(crate) mod pubsub;
 pub(crate) mod reqrep;
+pub(crate) mod survey;
+pub(crate) mod ways;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::context::ContextId;
 use crate::error::{OpError, PeerFault};
+use crate::event::DownReason;
 use crate::message::Message;
-use crate::options::Options;
+use crate::options::{Options, WhenFull};
 use crate::pipe::{PipeId, Pipes};
 use crate::stats::Stats;
 use crate::time::Time;
@@ -18,6 +25,14 @@ use crate::time::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u16)]
 pub enum Kind {
+    /// Speaks with one peer.
+    Pair = 0x10,
+    /// The same with a count of hops; another protocol, which version 0 does not understand.
+    Pair1 = 0x11,
+    /// Publishes to all of its peers.
+    Pub = 0x20,
+    /// Receives of what is published what it has subscribed to.
+    Sub = 0x21,
     /// Asks, and gets one reply for each request.
     Req = 0x30,
     /// Replies to requests.
@@ -26,11 +41,29 @@ pub enum Kind {
     Push = 0x50,
     /// Takes messages in, fairly from all of its peers.
     Pull = 0x51,
+    /// Asks all of its peers, and gets the answers that come in time.
+    Surveyor = 0x62,
+    /// Answers surveys.
+    Respondent = 0x63,
+    /// Sends to all of its peers and receives from all.
+    Bus = 0x70,
 }
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Kind; 4] = [Kind::Req, Kind::Rep, Kind::Push, Kind::Pull];
+    pub const ALL: [Kind; 11] = [
+        Kind::Pair,
+        Kind::Pair1,
+        Kind::Pub,
+        Kind::Sub,
+        Kind::Req,
+        Kind::Rep,
+        Kind::Push,
+        Kind::Pull,
+        Kind::Surveyor,
+        Kind::Respondent,
+        Kind::Bus,
+    ];
 
     /// The endpoint id, as it stands in the greeting.
     pub const fn id(self) -> u16 {
@@ -40,10 +73,17 @@ impl Kind {
     /// The kind it talks to.
     pub const fn partner(self) -> Kind {
         match self {
+            Kind::Pair => Kind::Pair,
+            Kind::Pair1 => Kind::Pair1,
+            Kind::Pub => Kind::Sub,
+            Kind::Sub => Kind::Pub,
             Kind::Req => Kind::Rep,
             Kind::Rep => Kind::Req,
             Kind::Push => Kind::Pull,
             Kind::Pull => Kind::Push,
+            Kind::Surveyor => Kind::Respondent,
+            Kind::Respondent => Kind::Surveyor,
+            Kind::Bus => Kind::Bus,
         }
     }
 
@@ -55,19 +95,56 @@ impl Kind {
     /// Its name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
+            Kind::Pair => "pair",
+            Kind::Pair1 => "pair1",
+            Kind::Pub => "pub",
+            Kind::Sub => "sub",
             Kind::Req => "req",
             Kind::Rep => "rep",
             Kind::Push => "push",
             Kind::Pull => "pull",
+            Kind::Surveyor => "surveyor",
+            Kind::Respondent => "respondent",
+            Kind::Bus => "bus",
         }
+    }
+
+    /// The most bytes of header that its messages may have in front of a body of `max_message` bytes on the wire.
+    pub const fn header_room(self) -> usize {
+        match self {
+            Kind::Pair | Kind::Pub | Kind::Sub | Kind::Push | Kind::Pull | Kind::Bus => 0,
+            Kind::Pair1 => 4,
+            Kind::Req | Kind::Rep | Kind::Surveyor | Kind::Respondent => 4 * u8::MAX as usize,
+        }
+    }
+
+    /// What it does when a pipe's queue is full and neither endpoint nor socket says anything else. PUSH and REQ, which
+    /// choose among their pipes, and PAIR wait whatever is said; SUB and PULL send nothing.
+    pub const fn when_full(self) -> WhenFull {
+        match self {
+            Kind::Pub | Kind::Surveyor | Kind::Respondent | Kind::Bus => WhenFull::DropNew,
+            Kind::Pair | Kind::Pair1 | Kind::Sub | Kind::Req | Kind::Rep | Kind::Push | Kind::Pull => WhenFull::Block,
+        }
+    }
+
+    /// Has it one peer at most?
+    pub(crate) const fn is_exclusive(self) -> bool {
+        matches!(self, Kind::Pair | Kind::Pair1)
     }
 
     pub(crate) fn machine(self, options: &Options, seed: u64) -> Box<dyn Protocol> {
         match self {
+            Kind::Pair => Box::new(pair::Pair::new(pair::Hops::None)),
+            Kind::Pair1 => Box::new(pair::Pair::new(pair::Hops::Cooked)),
+            Kind::Pub => Box::new(pubsub::Pub::default()),
+            Kind::Sub => Box::new(pubsub::Sub::new(options)),
             Kind::Req => Box::new(reqrep::Req::new(options, seed)),
             Kind::Rep => Box::new(reqrep::Rep::new(options)),
             Kind::Push => Box::new(pipeline::Push::default()),
-            Kind::Pull => Box::new(pipeline::Pull::default()),
+            Kind::Pull => Box::new(pipeline::Pull::new()),
+            Kind::Surveyor => Box::new(survey::Surveyor::new(options, seed)),
+            Kind::Respondent => Box::new(reqrep::Rep::respondent(options)),
+            Kind::Bus => Box::new(bus::Bus::new(false)),
         }
     }
 }
@@ -82,10 +159,10 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Kind, String> {
-        Kind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("unknown kind of socket {name:?}; there are req, rep, push and pull"))
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            format!("unknown kind of socket {name:?}; there are {names}")
+        })
     }
 }
 
@@ -121,11 +198,32 @@ pub(crate) trait Protocol: fmt::Debug + Send {
 
     /// Opens another conversation.
     fn open_context(&mut self, _io: &mut Io<'_>) -> Result<ContextId, OpError> {
-        Err(OpError::State("only req and rep sockets hold more than one conversation"))
+        Err(OpError::State("only req, rep, sub, surveyor and respondent sockets hold more than one conversation"))
     }
 
     /// Ends a conversation.
     fn close_context(&mut self, _io: &mut Io<'_>, _context: ContextId) {}
+
+    /// Subscribes to what begins with `prefix`.
+    fn subscribe(&mut self, _io: &mut Io<'_>, _context: ContextId, _prefix: &[u8]) -> Result<(), OpError> {
+        Err(OpError::State(ONLY_SUB))
+    }
+
+    /// Takes one subscription back.
+    fn unsubscribe(&mut self, _io: &mut Io<'_>, _context: ContextId, _prefix: &[u8]) -> Result<(), OpError> {
+        Err(OpError::State(ONLY_SUB))
+    }
+
+    /// Says how long the surveys of a context run.
+    fn set_survey_deadline(&mut self, _context: ContextId, _span: Duration) -> Result<(), OpError> {
+        Err(OpError::State("only a surveyor socket has a survey deadline"))
+    }
+
+    /// Does each waiting sender wait for a pipe of its own? If not, the others need not be tried when the first can not
+    /// go on.
+    fn senders_wait_apart(&self) -> bool {
+        false
+    }
 
     /// In which lane a receiver of this context waits.
     fn lane(&self, _context: ContextId) -> usize {
@@ -150,7 +248,55 @@ pub(crate) struct Io<'a> {
     pub(crate) wake: &'a mut Wake,
 }
 
-/// Who may be able to go on.
+impl Io<'_> {
+    /// Gives a pipe up: the socket parts with it, and the world is told to close its connection.
+    pub(crate) fn condemn(&mut self, pipe: PipeId, reason: DownReason) {
+        if self.pipes.condemn(pipe) {
+            self.wake.condemned.push((pipe, reason));
+        }
+    }
+
+    /// Is the body as small as it must be? If not, it costs the peer its connection. Only the header in front kept
+    /// whoever read it from seeing this.
+    pub(crate) fn fits(&mut self, pipe: PipeId, message: &Message) -> bool {
+        let (size, limit) = (message.body.len(), self.options.max_message);
+        if size > limit {
+            self.condemn(pipe, DownReason::Fault(PeerFault::TooLarge { size: size as u64, limit }));
+        }
+        size <= limit
+    }
+
+    /// Counts a message with a header that makes no sense.
+    pub(crate) fn drop_malformed(&mut self, pipe: PipeId) {
+        self.stats.dropped_malformed += 1;
+        self.drop_arrived(pipe);
+    }
+
+    /// Counts a message that came in the wrong direction.
+    pub(crate) fn drop_received(&mut self, pipe: PipeId) {
+        self.stats.dropped_received += 1;
+        self.drop_arrived(pipe);
+    }
+
+    /// Counts a reply that answers nothing.
+    pub(crate) fn drop_reply(&mut self, pipe: PipeId) {
+        self.stats.dropped_replies += 1;
+        self.drop_arrived(pipe);
+    }
+
+    fn drop_arrived(&mut self, pipe: PipeId) {
+        if let Some(pipe) = self.pipes.get_mut(pipe) {
+            pipe.stats.dropped_received += 1;
+        }
+    }
+}
+
+/// What a socket says that has as many contexts as it may.
+pub(crate) fn too_many_contexts(io: &Io<'_>) -> OpError {
+    OpError::Full { what: "contexts", limit: io.options.max_contexts, option: "max_contexts" }
+}
+
+/// Who may be able to go on, and who has to go.
 #[derive(Debug, Default)]
 pub(crate) struct Wake {
     pub(crate) senders: bool,
@@ -159,6 +305,8 @@ pub(crate) struct Wake {
     pub(crate) abandoned_receivers: Vec<(ContextId, OpError)>,
     /// Contexts whose waiting senders have nothing to wait for any more.
     pub(crate) abandoned_senders: Vec<(ContextId, OpError)>,
+    /// Pipes that have been given up.
+    pub(crate) condemned: Vec<(PipeId, DownReason)>,
 }
 
 impl Wake {
@@ -168,6 +316,7 @@ impl Wake {
             && self.lanes.is_empty()
             && self.abandoned_receivers.is_empty()
             && self.abandoned_senders.is_empty()
+            && self.condemned.is_empty()
     }
 
     pub(crate) fn lane(&mut self, lane: usize) {
@@ -176,3 +325,5 @@ impl Wake {
         }
     }
 }
+
+const ONLY_SUB: &str = "only a sub socket subscribes";

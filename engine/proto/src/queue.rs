@@ -47,4 +47,12 @@ impl Queue {
         self.bytes -= message.len();
         Some(message)
     }
+
+    /// Throws everything away; says how many messages there were.
+    pub(crate) fn clear(&mut self) -> usize {
+        let count = self.messages.len();
+        self.messages.clear();
+        self.bytes = 0;
+        count
+    }
 }

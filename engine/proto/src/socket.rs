@@ -1,6 +1,7 @@
 //! Sockets: one end of a pattern, as a value.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
@@ -13,7 +14,7 @@ use crate::options::{EndpointOptions, OptionError, Options};
 use crate::pipe::{PipeId, Pipes};
 use crate::protocol::{Io, Kind, Protocol, Wake};
 use crate::seed::rng_from;
-use crate::stats::Stats;
+use crate::stats::{PipeStats, Stats};
 use crate::ticket::{Answer, Ticket, WaitingRoom, Want};
 use crate::time::Time;
 
@@ -28,6 +29,7 @@ pub struct Socket {
     wake: Wake,
     stats: Stats,
     events: VecDeque<Event>,
+    disconnects: VecDeque<(PipeId, DownReason)>,
     closed: bool,
 }
 
@@ -55,6 +57,7 @@ impl Socket {
             wake: Wake::default(),
             stats: Stats::default(),
             events: VecDeque::new(),
+            disconnects: VecDeque::new(),
             closed: false,
         })
     }
@@ -72,6 +75,11 @@ impl Socket {
     /// Its counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// The counters of one of its pipes, if it is there.
+    pub fn pipe_stats(&self, pipe: PipeId) -> Option<PipeStats> {
+        self.pipes.get(pipe).map(|pipe| pipe.stats)
     }
 
     /// How many pipes there are; one whose connection is gone counts until its last message is received.
@@ -96,14 +104,19 @@ impl Socket {
             self.stats.peer_faults += 1;
             return Err(fault.into());
         }
+        if self.kind.is_exclusive() && self.stats.pipes_up > self.stats.pipes_down {
+            self.stats.refused_pipes += 1;
+            return Err(Refused::Occupied);
+        }
         if self.pipes.count() >= self.options.max_pipes {
             self.stats.refused_pipes += 1;
             return Err(Refused::TooManyPipes(self.options.max_pipes));
         }
-        let EndpointOptions { send_priority, recv_priority } = attachment.endpoint;
-        let pipe = self.pipes.add(&self.options, send_priority, recv_priority);
+        let Attachment { peer, endpoint } = attachment;
+        let when_full = endpoint.when_full.or(self.options.when_full).unwrap_or(self.kind.when_full());
+        let pipe = self.pipes.add(&self.options, endpoint, when_full);
         self.stats.pipes_up += 1;
-        self.note(Event::PipeUp { pipe });
+        self.note(Event::PipeUp { pipe, peer });
         self.tell(now, |protocol, io| protocol.attach(io, pipe));
         Ok(pipe)
     }
@@ -111,23 +124,15 @@ impl Socket {
     /// A connection is gone. What was waiting on its pipe is dropped and counted; a request that was on its way is sent
     /// again elsewhere.
     pub fn detach(&mut self, now: Time, pipe: PipeId, reason: DownReason) {
-        if !self.pipes.is_up(pipe) {
-            return;
+        if self.pipes.is_up(pipe) {
+            self.part(now, pipe, reason);
+        } else {
+            self.disconnects.retain(|(other, _)| *other != pipe);
         }
-        if matches!(reason, DownReason::Fault(_)) {
-            self.stats.peer_faults += 1;
+        self.pipes.release(pipe);
+        if !self.wake.is_empty() {
+            self.serve(now);
         }
-        self.stats.pipes_down += 1;
-        self.note(Event::PipeDown { pipe, reason });
-        self.tell(now, |protocol, io| {
-            protocol.detach(io, pipe);
-            if protocol.outlives_pipe() {
-                io.stats.dropped_unsent += io.pipes.retire(pipe) as u64;
-            } else if let Some(gone) = io.pipes.remove(pipe) {
-                io.stats.dropped_unsent += gone.outbound.len() as u64;
-                io.stats.dropped_received += gone.inbound.len() as u64;
-            }
-        });
     }
 
     /// A peer broke a rule before its pipe was attached.
@@ -145,7 +150,9 @@ impl Socket {
 
     /// A whole message came from the wire, header words in front of its body. Ask [`admits`](Socket::admits) first.
     pub fn handle_message(&mut self, now: Time, pipe: PipeId, wire: Bytes) {
-        if self.pipes.is_up(pipe) {
+        if let Some(origin) = self.pipes.up_mut(pipe) {
+            origin.stats.received += 1;
+            origin.stats.received_bytes += wire.len() as u64;
             self.tell(now, |protocol, io| protocol.handle_message(io, pipe, Message::new(wire)));
         }
     }
@@ -224,7 +231,37 @@ impl Socket {
         }
     }
 
-    /// Opens another conversation on a REQ or REP socket.
+    /// Subscribes to what begins with `prefix`; the empty one is the beginning of everything. Subscribing twice takes
+    /// two times [`unsubscribe`](Socket::unsubscribe). On SUB sockets only; the bounds are `max_subscriptions` and
+    /// `max_subscription_bytes`.
+    pub fn subscribe(&mut self, now: Time, context: ContextId, prefix: &[u8]) -> Result<(), OpError> {
+        if self.closed {
+            return Err(OpError::Closed);
+        }
+        self.tell(now, |protocol, io| protocol.subscribe(io, context, prefix))
+    }
+
+    /// Takes a subscription back. What has arrived before can still be received.
+    pub fn unsubscribe(&mut self, now: Time, context: ContextId, prefix: &[u8]) -> Result<(), OpError> {
+        if self.closed {
+            return Err(OpError::Closed);
+        }
+        self.tell(now, |protocol, io| protocol.unsubscribe(io, context, prefix))
+    }
+
+    /// Says how long the surveys of this context run from the next one on, in place of the option `survey_deadline`. On
+    /// SURVEYOR sockets only.
+    pub fn set_survey_deadline(&mut self, context: ContextId, span: Duration) -> Result<(), OpError> {
+        if self.closed {
+            return Err(OpError::Closed);
+        }
+        if span.is_zero() {
+            return Err(OpError::State("survey_deadline is out of range: 0; allowed: more than zero"));
+        }
+        self.protocol.set_survey_deadline(context, span)
+    }
+
+    /// Opens another conversation on a REQ, REP, SURVEYOR, RESPONDENT or SUB socket.
     pub fn open_context(&mut self, now: Time) -> Result<ContextId, OpError> {
         if self.closed {
             return Err(OpError::Closed);
@@ -236,7 +273,7 @@ impl Socket {
     pub fn close_context(&mut self, now: Time, context: ContextId) {
         if context != ContextId::DEFAULT {
             self.tell(now, |protocol, io| protocol.close_context(io, context));
-            self.waiting.answer_context(context, &OpError::Closed);
+            self.waiting.answer_context(context, &OpError::ContextClosed);
         }
     }
 
@@ -295,6 +332,12 @@ impl Socket {
         self.pipes.poll_resumed()
     }
 
+    /// The next pipe that the socket has given up, and why. Its connection must be closed, and after that
+    /// [`detach`](Socket::detach) told; the pipe is down already.
+    pub fn poll_disconnect(&mut self) -> Option<(PipeId, DownReason)> {
+        self.disconnects.pop_front()
+    }
+
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -324,6 +367,10 @@ impl Socket {
     /// Serves waiting tickets, first come first served, until nobody in a woken line can go on.
     fn serve(&mut self, now: Time) {
         loop {
+            for (pipe, reason) in std::mem::take(&mut self.wake.condemned) {
+                self.part(now, pipe, reason.clone());
+                self.disconnects.push_back((pipe, reason));
+            }
             for (context, error) in std::mem::take(&mut self.wake.abandoned_receivers) {
                 self.waiting.answer_receivers(context, &error);
             }
@@ -340,14 +387,14 @@ impl Socket {
                 }
             } else if std::mem::take(&mut self.wake.senders) {
                 self.serve_senders(now);
-            } else {
+            } else if self.wake.is_empty() {
                 return;
             }
         }
     }
 
-    /// PUSH has one line: if its first cannot send, nobody can. In REP each reply waits for its own pipe, so all are
-    /// tried.
+    /// Most sockets have one line: if its first cannot send, nobody can. In REP each reply waits for its own pipe, so all
+    /// are tried.
     fn serve_senders(&mut self, now: Time) {
         let mut place = 0;
         while let Some((ticket, context, message)) = self.waiting.lend_sender(place) {
@@ -357,7 +404,7 @@ impl Socket {
                 }
                 Err((OpError::WouldBlock, message)) => {
                     self.waiting.put_back(ticket, message);
-                    if self.kind != Kind::Rep {
+                    if !self.protocol.senders_wait_apart() {
                         return;
                     }
                     place += 1;
@@ -367,6 +414,21 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// A pipe goes down; its place is kept until its connection is gone.
+    fn part(&mut self, now: Time, pipe: PipeId, reason: DownReason) {
+        self.stats.peer_faults += u64::from(matches!(reason, DownReason::Fault(_)));
+        self.stats.pipes_down += 1;
+        let (unsent, unheard) = self.act(now, |protocol, io| {
+            protocol.detach(io, pipe);
+            io.pipes.shut(pipe, protocol.outlives_pipe())
+        });
+        self.stats.dropped_unsent += unsent as u64;
+        self.stats.dropped_received += unheard as u64;
+        let mut stats = self.pipe_stats(pipe).unwrap_or_default();
+        stats.dropped_unsent += unsent as u64;
+        self.note(Event::PipeDown { pipe, reason, stats });
     }
 
     fn act<R>(&mut self, now: Time, act: impl FnOnce(&mut dyn Protocol, &mut Io<'_>) -> R) -> R {
@@ -379,8 +441,6 @@ impl Socket {
         if self.closed {
             return Err(OpError::Closed);
         }
-        // A request grows by four bytes, its id.
-        let size = if self.kind == Kind::Req { size.saturating_add(4) } else { size };
         if size > self.options.max_message {
             return Err(OpError::TooLarge { size, limit: self.options.max_message });
         }

@@ -61,7 +61,8 @@ pub enum Input {
 }
 
 impl Reader {
-    /// A reader for a connection of a socket of this kind, which accepts messages of up to `max_message` bytes.
+    /// A reader for a connection of a socket of this kind, which accepts bodies of up to `max_message` bytes. Where the
+    /// header ends only the machine knows; it looks at the body again.
     pub fn new(kind: Kind, max_message: usize) -> Reader {
         Reader { kind, max_message, greeted: false, type_len: 0 }
     }
@@ -94,7 +95,7 @@ impl Reader {
         let Some(declared) = self.peek_len(buffer) else {
             return Ok(None);
         };
-        if declared > self.max_message as u64 {
+        if declared > self.most_bytes() as u64 {
             return Err(PeerFault::TooLarge { size: declared, limit: self.max_message });
         }
         let len = declared as usize;
@@ -110,7 +111,7 @@ impl Reader {
     pub fn missing(&self, buffer: &BytesMut) -> usize {
         match self.peek_len(buffer) {
             Some(declared) if self.greeted => {
-                let len = declared.min(self.max_message as u64) as usize;
+                let len = declared.min(self.most_bytes() as u64) as usize;
                 self.header_len().saturating_add(len).saturating_sub(buffer.len())
             }
             _ if self.greeted => self.header_len().saturating_sub(buffer.len()),
@@ -125,6 +126,10 @@ impl Reader {
     fn peek_len(&self, buffer: &BytesMut) -> Option<u64> {
         let bytes = buffer.get(self.type_len..self.header_len())?;
         Some(u64::from_be_bytes(bytes.try_into().ok()?))
+    }
+
+    fn most_bytes(&self) -> usize {
+        most_bytes(self.kind, self.max_message)
     }
 
     fn next_greeting(&mut self, buffer: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
@@ -145,6 +150,11 @@ impl Reader {
         self.greeted = true;
         Ok(Some(Input::Greeting { peer }))
     }
+}
+
+/// The most bytes that a message may have on the wire for a socket that accepts bodies of up to `max_message` bytes.
+pub fn most_bytes(kind: Kind, max_message: usize) -> usize {
+    max_message.saturating_add(kind.header_room())
 }
 
 /// The type of a frame that is a message; there are no others.

@@ -6,8 +6,8 @@
 //!
 //! | command | what it does |
 //! |---|---|
-//! | `push A`, `pull A`, `req A`, `rep A` | makes a socket; options behind it, such as `send_queue=1 resend=5s` |
-//! | `connect A B` | joins them; `send=1 recv=2` are priorities that A's endpoint has for B |
+//! | `push A`, `pull A`, … | makes a socket of this kind; options behind it, such as `send_queue=1 resend=5s` |
+//! | `connect A B` | joins them; `send=1 recv=2` are priorities that A's endpoint has for B, `when_full=drop-old` what it does when B is slow |
 //! | `break A B` | both ends notice, and what is under way is lost |
 //! | `hang-up A B` | A closes the connection; what it has transmitted still arrives |
 //! | `hold A B`, `free A B` | the connection takes nothing from A, or again what A has |
@@ -16,9 +16,11 @@
 //! | `cancel A NAME` | takes an operation back |
 //! | `give-back A "text"` | as one does whose receiver was cancelled too late |
 //! | `open A`, `end A 1` | opens and ends conversations |
+//! | `subscribe A "text"`, `unsubscribe A "text"` | with `in=1` in another conversation |
+//! | `survey-deadline A 5ms` | how long the surveys of a conversation run from now on |
 //! | `arrives A B 12345678 80000001 "text"` | a message as it stands on the wire arrives at A from B; `r1` is the id of the first request |
 //! | `wait 5s` | time passes |
-//! | `stats A` | its counters, those that are not zero |
+//! | `stats A` | its counters, those that are not zero; `stats A B` those of its pipe to B |
 
 mod common;
 
@@ -33,13 +35,33 @@ use common::{Happening, World, text};
 use sp_proto::{Answer, ContextId, EndpointOptions, Event, Kind, Options, Priority, Ticket, Time};
 
 #[test]
+fn bus() {
+    run_all("bus", 6);
+}
+
+#[test]
+fn pair() {
+    run_all("pair", 9);
+}
+
+#[test]
 fn pipeline() {
-    run_all("pipeline", 7);
+    run_all("pipeline", 17);
+}
+
+#[test]
+fn pubsub() {
+    run_all("pubsub", 14);
 }
 
 #[test]
 fn reqrep() {
-    run_all("reqrep", 7);
+    run_all("reqrep", 20);
+}
+
+#[test]
+fn survey() {
+    run_all("survey", 13);
 }
 
 /// Plays every story of a protocol, of which there are at least so many.
@@ -129,15 +151,17 @@ struct Command<'a> {
 impl Stage {
     fn new() -> Stage {
         let (names, tickets) = (vec![], BTreeMap::new());
-        Stage { world: World::new(7), names, tickets, ids: vec![], told: 0, moment: Time::ZERO }
+        let mut world = World::new(7);
+        world.curious = false;
+        Stage { world, names, tickets, ids: vec![], told: 0, moment: Time::ZERO }
     }
 
     /// Does what a line says; returns what is to be told beside what happens in the world.
     fn obey(&mut self, line: &str) -> Result<String, String> {
         let command = Command::parse(line)?;
         match (command.words[0], &command.words[1..]) {
-            ("push" | "pull" | "req" | "rep", [name]) => {
-                let kind: Kind = command.words[0].parse()?;
+            (kind, [name]) if kind.parse::<Kind>().is_ok() => {
+                let kind: Kind = kind.parse()?;
                 self.names.push((*name).to_owned());
                 self.world.add(kind, &command.machine()?);
             }
@@ -206,6 +230,21 @@ impl Stage {
                 let node = self.node(a)?;
                 self.world.end(node, ContextId::from_number(parse("a conversation", context)?));
             }
+            (verb @ ("subscribe" | "unsubscribe"), [a]) => {
+                let (node, context, prefix) = (self.node(a)?, command.context()?, command.text.as_bytes());
+                let result = match verb {
+                    "subscribe" => self.world.subscribe(node, context, prefix),
+                    _ => self.world.unsubscribe(node, context, prefix),
+                };
+                if let Err(error) = result {
+                    return Ok(format!("{a}: {error}\n"));
+                }
+            }
+            ("survey-deadline", [a, span]) => {
+                let (node, context) = (self.node(a)?, command.context()?);
+                let result = self.world.nodes[node].socket.set_survey_deadline(context, duration(span)?);
+                result.map_err(|error| error.to_string())?;
+            }
             ("arrives", [a, b, words @ ..]) => {
                 let (connection, side) = self.connection(a, b)?;
                 let words: Vec<u32> = words.iter().map(|word| self.word(word)).collect::<Result<_, _>>()?;
@@ -215,9 +254,14 @@ impl Stage {
             ("stats", [a]) => {
                 let socket = &self.world.nodes[self.node(a)?].socket;
                 let rows = socket.stats().rows().into_iter().chain([("unsent", socket.unsent() as u64)]);
-                let rows = rows.filter(|(name, value)| *value > 0 && !name.ends_with("bytes"));
-                let rows: Vec<String> = rows.map(|(name, value)| format!("{name} {value}")).collect();
-                return Ok(format!("{a}: {}\n", rows.join(", ")));
+                return Ok(format!("{a}: {}\n", counters(rows)));
+            }
+            ("stats", [a, b]) => {
+                let (connection, side) = self.connection(a, b)?;
+                let end = &self.world.connections[connection].ends[side];
+                let stats = end.pipe.and_then(|pipe| self.world.nodes[end.node].socket.pipe_stats(pipe));
+                let stats = stats.ok_or_else(|| format!("{a} has no pipe to {b}"))?;
+                return Ok(format!("{a} to {b}: {}\n", counters(stats.rows())));
             }
             _ => return Err(format!("unknown command, or not its arguments: {line}")),
         }
@@ -270,7 +314,12 @@ impl Stage {
     fn message(&mut self, kind: Kind, wire: &[u8]) -> String {
         let mut rest = wire;
         let mut line = String::new();
-        while matches!(kind, Kind::Req | Kind::Rep)
+        if kind == Kind::Pair1
+            && let Some((hops, behind)) = rest.split_first_chunk()
+        {
+            return format!("hops {} {:?}", u32::from_be_bytes(*hops), text(behind));
+        }
+        while matches!(kind, Kind::Req | Kind::Rep | Kind::Surveyor | Kind::Respondent)
             && let Some((word, behind)) = rest.split_first_chunk()
         {
             rest = behind;
@@ -343,7 +392,11 @@ impl Command<'_> {
             Some(level) => Priority::new(parse(name, level)?).map_err(|error| error.to_string()),
             None => Ok(Priority::default()),
         };
-        Ok(EndpointOptions { send_priority: priority("send")?, recv_priority: priority("recv")? })
+        Ok(EndpointOptions {
+            send_priority: priority("send")?,
+            recv_priority: priority("recv")?,
+            when_full: self.options.get("when_full").map(|name| parse("when_full", name)).transpose()?,
+        })
     }
 
     fn machine(&self) -> Result<Options, String> {
@@ -357,12 +410,24 @@ impl Command<'_> {
                 "max_contexts" => options.max_contexts = parse(name, value)?,
                 "max_pipes" => options.max_pipes = parse(name, value)?,
                 "ttl" => options.ttl = parse(name, value)?,
+                "max_subscriptions" => options.max_subscriptions = parse(name, value)?,
+                "instant_resends" => options.instant_resends = parse(name, value)?,
+                "when_full" => options.when_full = Some(parse(name, value)?),
                 "resend" => options.resend = duration(value)?,
+                "survey_deadline" => options.survey_deadline = duration(value)?,
+                "reconnect_min" => options.reconnect_min = duration(value)?,
+                "reconnect_max" => options.reconnect_max = duration(value)?,
                 _ => return Err(format!("there is no option {name}")),
             }
         }
         Ok(options)
     }
+}
+
+/// The counters that are worth telling.
+fn counters(rows: impl IntoIterator<Item = (&'static str, u64)>) -> String {
+    let rows = rows.into_iter().filter(|(name, value)| *value > 0 && !name.ends_with("bytes"));
+    rows.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A whole number with its unit: `5ms`.

@@ -8,9 +8,23 @@ use sp_proto::{Kind, Message, PeerFault};
 /// # What is written
 #[test]
 fn a_greeting_is_eight_bytes_that_others_know() {
-    for (kind, id) in [(Kind::Req, 0x30), (Kind::Rep, 0x31), (Kind::Push, 0x50), (Kind::Pull, 0x51)] {
+    let ids = [
+        (Kind::Pair, 0x10),
+        (Kind::Pair1, 0x11),
+        (Kind::Pub, 0x20),
+        (Kind::Sub, 0x21),
+        (Kind::Req, 0x30),
+        (Kind::Rep, 0x31),
+        (Kind::Push, 0x50),
+        (Kind::Pull, 0x51),
+        (Kind::Surveyor, 0x62),
+        (Kind::Respondent, 0x63),
+        (Kind::Bus, 0x70),
+    ];
+    for (kind, id) in ids {
         assert_eq!(greeting(kind), [0x00, 0x53, 0x50, 0x00, 0x00, id, 0x00, 0x00], "{kind}");
     }
+    assert_eq!(ids.map(|(kind, _)| kind), Kind::ALL);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(crate) fn name_of(error: &OpError) -> &'static str {
     match error {
         OpError::WouldBlock | OpError::TimedOut => "TimedOut",
         OpError::Cancelled(_) => "Cancelled",
-        OpError::Closed => "Closed",
+        OpError::Closed | OpError::ContextClosed => "Closed",
         OpError::State(_) => "StateError",
         OpError::TooLarge { .. } => "TooLarge",
         OpError::Full { .. } => "LimitReached",

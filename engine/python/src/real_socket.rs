@@ -196,8 +196,8 @@ impl RealSocket {
         let rows = events
             .into_iter()
             .map(|event| match event {
-                Event::PipeUp { pipe } => ("up", pipe.word(), None),
-                Event::PipeDown { pipe, reason } => ("down", pipe.word(), Some(reason.to_string())),
+                Event::PipeUp { pipe, .. } => ("up", pipe.word(), None),
+                Event::PipeDown { pipe, reason, .. } => ("down", pipe.word(), Some(reason.to_string())),
             })
             .collect();
         Ok(rows)
@@ -275,7 +275,11 @@ pub(crate) fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Durati
 
 pub(crate) fn endpoint_options(py: Python<'_>, send_priority: i64, recv_priority: i64) -> PyResult<EndpointOptions> {
     let priority = |level| Priority::new(level).map_err(|wrong| error(py, "OptionError", wrong.to_string()));
-    Ok(EndpointOptions { send_priority: priority(send_priority)?, recv_priority: priority(recv_priority)? })
+    Ok(EndpointOptions {
+        send_priority: priority(send_priority)?,
+        recv_priority: priority(recv_priority)?,
+        ..EndpointOptions::default()
+    })
 }
 
 fn endpoint_error(py: Python<'_>, operation: &str, wrong: EndpointError) -> PyErr {

@@ -291,7 +291,7 @@ impl Connection {
                 return Ok(Found::Nothing);
             }
             match stream.take() {
-                Ok(Some(message)) if message.len() > socket.options().max_message => {
+                Ok(Some(message)) if message.len() > wire::most_bytes(socket.kind(), socket.options().max_message) => {
                     let limit = socket.options().max_message;
                     return Err(DownReason::Fault(PeerFault::TooLarge { size: message.len() as u64, limit }));
                 }

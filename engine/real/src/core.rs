@@ -187,7 +187,12 @@ impl Core {
             }
         }
         loop {
-            if let Some(pipe) = self.socket.poll_resumed() {
+            if let Some((pipe, reason)) = self.socket.poll_disconnect() {
+                match self.carrier(pipe) {
+                    Some(key) => self.drop_connection(now, key, reason),
+                    None => self.socket.detach(now, pipe, reason),
+                }
+            } else if let Some(pipe) = self.socket.poll_resumed() {
                 if let Some(key) = self.carrier(pipe) {
                     self.connections[key].resume();
                     self.read(now, key);
@@ -533,7 +538,9 @@ impl Core {
                 self.carriers[pipe.slot()] = Some(key);
             }
             Err(Refused::Peer(fault)) => self.drop_connection(now, key, DownReason::Fault(fault)),
-            Err(Refused::TooManyPipes(_) | Refused::Closed) => self.drop_connection(now, key, DownReason::Closed),
+            Err(Refused::TooManyPipes(_) | Refused::Occupied | Refused::Closed) => {
+                self.drop_connection(now, key, DownReason::Closed)
+            }
         }
     }
 

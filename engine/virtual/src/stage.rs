@@ -268,6 +268,10 @@ impl Stage {
                 if let Some((connection, side)) = live.line(pipe) {
                     self.admit(connection, side);
                 }
+            } else if let Some((pipe, reason)) = live.machine.poll_disconnect() {
+                if let Some((connection, side)) = live.line(pipe) {
+                    self.leave(connection, side, reason, Some(Parcel::Reset));
+                }
             } else {
                 break;
             }

@@ -3,16 +3,16 @@
 //! A request is a stack of 32-bit words and a body. The words are routing ids of the devices it has crossed, highest bit
 //! clear, and at the bottom the request's own id, highest bit set (sp-request-reply-01). The reply carries the stack
 //! home. A request whose pipe dies is sent again at once, to another pipe; one that is not answered within `resend` is
-//! sent again to the next pipe, because a silent peer is likelier dead than slow.
+//! sent again to the next pipe, because a silent peer is likelier dead than slow. A request that brings down one
+//! connection after another, perhaps because nobody accepts its size, is given time in between.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 
-use super::pipeline::{dequeue, enqueue, offer, received, transmit, unqueue, withdraw};
-use super::{Io, Protocol};
-use crate::balance::Rotation;
+use super::ways::{Inbox, Outbox, put, received};
+use super::{Io, Protocol, too_many_contexts};
 use crate::context::{ContextId, Contexts};
 use crate::error::OpError;
 use crate::message::{Header, Message};
@@ -30,7 +30,7 @@ pub(crate) struct Req {
     outstanding: BTreeMap<u32, ContextId>,
     /// Contexts whose request waits for a pipe that can take it.
     parked: VecDeque<ContextId>,
-    writable: Rotation,
+    outbox: Outbox,
     resends: Timers<ContextId>,
     next_id: u32,
 }
@@ -46,8 +46,14 @@ enum Asking {
         on: Option<PipeId>,
         /// When it is sent again; not set while it is parked.
         resend_at: Option<Time>,
+        /// How many pipes have died with it.
+        deaths: u32,
     },
-    Answered(Bytes),
+    Answered {
+        body: Bytes,
+        /// It has been received once, and was given back.
+        returned: bool,
+    },
 }
 
 impl Req {
@@ -57,7 +63,7 @@ impl Req {
             contexts: Contexts::new(options.max_contexts),
             outstanding: BTreeMap::new(),
             parked: VecDeque::new(),
-            writable: Rotation::default(),
+            outbox: Outbox::default(),
             resends: Timers::default(),
             next_id: rng_from(seed).random::<u32>(),
         }
@@ -65,20 +71,20 @@ impl Req {
 
     /// Sends the request of `context`, or parks it until a pipe can take it.
     fn dispatch(&mut self, io: &mut Io<'_>, context: ContextId) {
-        let Some(Asking::Waiting { id, body, on, resend_at }) = self.contexts.get_mut(context) else {
+        let Some(Asking::Waiting { id, body, on, resend_at, .. }) = self.contexts.get_mut(context) else {
             return;
         };
         if let Some(at) = resend_at.take() {
             self.resends.cancel(at, context);
         }
-        *on = self.writable.turn();
+        *on = self.outbox.turn();
         match *on {
             Some(pipe) => {
                 let message = Message { header: Header::from_slice(&[*id]), body: body.clone() };
                 let at = io.now + io.options.resend;
                 *resend_at = Some(at);
                 self.resends.set(at, context);
-                transmit(&mut self.writable, io, pipe, message);
+                self.outbox.transmit(io, pipe, message);
             }
             None => self.parked.push_back(context),
         }
@@ -89,6 +95,26 @@ impl Req {
         self.dispatch(io, context);
     }
 
+    /// The pipe of a request is gone. The first few times it is sent again at once; then it waits as long as a dialer
+    /// would.
+    fn strand(&mut self, io: &mut Io<'_>, context: ContextId) {
+        let Some(Asking::Waiting { on, resend_at, deaths, .. }) = self.contexts.get_mut(context) else {
+            return;
+        };
+        *deaths = deaths.saturating_add(1);
+        if *deaths <= io.options.instant_resends {
+            return self.resend(io, context);
+        }
+        let doublings = (*deaths - io.options.instant_resends - 1).min(31);
+        let pause = io.options.reconnect_min.saturating_mul(1 << doublings).min(io.options.reconnect_max);
+        *on = None;
+        if let Some(before) = resend_at.replace(io.now + pause) {
+            self.resends.cancel(before, context);
+        }
+        self.resends.set(io.now + pause, context);
+        io.stats.resends_delayed += 1;
+    }
+
     /// Forgets what `context` has asked, or the reply that nobody has fetched.
     fn forget(&mut self, io: &mut Io<'_>, context: ContextId) {
         let Some(state) = self.contexts.get_mut(context) else {
@@ -96,7 +122,7 @@ impl Req {
         };
         match std::mem::take(state) {
             Asking::Idle => {}
-            Asking::Answered(_) => io.stats.dropped_replies += 1,
+            Asking::Answered { .. } => io.stats.dropped_replies += 1,
             Asking::Waiting { id, on, resend_at, .. } => {
                 self.outstanding.remove(&id);
                 if let Some(at) = resend_at {
@@ -116,7 +142,7 @@ impl Protocol for Req {
     }
 
     fn detach(&mut self, io: &mut Io<'_>, pipe: PipeId) {
-        withdraw(&mut self.writable, io, pipe);
+        self.outbox.withdraw(io, pipe);
         let stranded: Vec<ContextId> = self
             .contexts
             .iter_mut()
@@ -124,39 +150,40 @@ impl Protocol for Req {
             .map(|(context, _)| context)
             .collect();
         for context in stranded {
-            self.resend(io, context);
+            self.strand(io, context);
         }
     }
 
     fn writable(&mut self, io: &mut Io<'_>, pipe: PipeId) {
-        offer(&mut self.writable, io, pipe);
-        while self.writable.current().is_some()
+        self.outbox.offer(io, pipe);
+        while self.outbox.has_room()
             && let Some(context) = self.parked.pop_front()
         {
             self.dispatch(io, context);
         }
     }
 
-    fn handle_message(&mut self, io: &mut Io<'_>, _pipe: PipeId, mut message: Message) {
+    fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, mut message: Message) {
         if message.body.len() < 4 {
-            io.stats.dropped_malformed += 1;
-            return;
+            return io.drop_malformed(pipe);
         }
         let id = message.body.get_u32();
-        let Some(context) = self.outstanding.get(&id).copied() else {
-            io.stats.dropped_replies += 1;
+        if !io.fits(pipe, &message) {
             return;
+        }
+        let Some(context) = self.outstanding.get(&id).copied() else {
+            return io.drop_reply(pipe);
         };
         self.forget(io, context);
         if let Some(state) = self.contexts.get_mut(context) {
-            *state = Asking::Answered(message.body);
+            *state = Asking::Answered { body: message.body, returned: false };
             io.wake.lane(self.lane(context));
         }
     }
 
     fn send(&mut self, io: &mut Io<'_>, context: ContextId, message: Message) -> Result<(), (OpError, Message)> {
         if self.contexts.get_mut(context).is_none() {
-            return Err((OpError::Closed, message));
+            return Err((OpError::ContextClosed, message));
         }
         self.forget(io, context);
         io.wake
@@ -166,21 +193,21 @@ impl Protocol for Req {
         self.next_id = self.next_id.wrapping_add(1);
         self.outstanding.insert(id, context);
         if let Some(state) = self.contexts.get_mut(context) {
-            *state = Asking::Waiting { id, body: message.body, on: None, resend_at: None };
+            *state = Asking::Waiting { id, body: message.body, on: None, resend_at: None, deaths: 0 };
         }
         self.dispatch(io, context);
         Ok(())
     }
 
     fn recv(&mut self, io: &mut Io<'_>, context: ContextId) -> Result<Message, OpError> {
-        let state = self.contexts.get_mut(context).ok_or(OpError::Closed)?;
+        let state = self.contexts.get_mut(context).ok_or(OpError::ContextClosed)?;
         match state {
             Asking::Idle => Err(OpError::State("there is no request to receive a reply for; send one first")),
             Asking::Waiting { .. } => Err(OpError::WouldBlock),
-            Asking::Answered(body) => {
-                let body = std::mem::take(body);
+            Asking::Answered { body, returned } => {
+                let (message, returned) = (Message::new(std::mem::take(body)), *returned);
                 *state = Asking::Idle;
-                Ok(received(io, Message::new(body)))
+                Ok(if returned { message } else { received(io, message) })
             }
         }
     }
@@ -188,13 +215,13 @@ impl Protocol for Req {
     /// A reply is of use until something else is asked.
     fn put_back(&mut self, io: &mut Io<'_>, context: ContextId, message: Message) {
         match self.contexts.get_mut(context) {
-            Some(state @ Asking::Idle) => *state = Asking::Answered(message.body),
-            Some(Asking::Waiting { .. } | Asking::Answered(_)) | None => io.stats.dropped_replies += 1,
+            Some(state @ Asking::Idle) => *state = Asking::Answered { body: message.body, returned: true },
+            Some(Asking::Waiting { .. } | Asking::Answered { .. }) | None => io.stats.dropped_replies += 1,
         }
     }
 
     fn open_context(&mut self, io: &mut Io<'_>) -> Result<ContextId, OpError> {
-        self.contexts.open().ok_or_else(|| too_many(io))
+        self.contexts.open().ok_or_else(|| too_many_contexts(io))
     }
 
     fn close_context(&mut self, io: &mut Io<'_>, context: ContextId) {
@@ -220,11 +247,20 @@ impl Protocol for Req {
     }
 }
 
-/// Replies. Each context holds at most one request in hand; receiving another one abandons it.
+/// Replies. Each context holds at most one request in hand; receiving another one abandons it. A RESPONDENT is the same
+/// machine; in other words, and with another answer to a full queue.
 #[derive(Debug)]
 pub(crate) struct Rep {
     contexts: Contexts<Replying>,
-    readable: Rotation,
+    inbox: Inbox,
+    wording: &'static Wording,
+}
+
+/// What it says to its program.
+#[derive(Debug)]
+struct Wording {
+    nothing_in_hand: &'static str,
+    abandoned: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -239,7 +275,12 @@ enum Replying {
 
 impl Rep {
     pub(crate) fn new(options: &Options) -> Rep {
-        Rep { contexts: Contexts::new(options.max_contexts), readable: Rotation::default() }
+        Rep { contexts: Contexts::new(options.max_contexts), inbox: Inbox::default(), wording: &REPLIES }
+    }
+
+    /// One that answers surveys.
+    pub(crate) fn respondent(options: &Options) -> Rep {
+        Rep { wording: &ANSWERS, ..Rep::new(options) }
     }
 }
 
@@ -248,7 +289,7 @@ impl Protocol for Rep {
 
     /// A request whose asker is gone is not worth answering.
     fn detach(&mut self, io: &mut Io<'_>, pipe: PipeId) {
-        unqueue(&mut self.readable, io, pipe);
+        self.inbox.unqueue(io, pipe);
         io.wake.senders = true;
     }
 
@@ -258,47 +299,45 @@ impl Protocol for Rep {
 
     fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, message: Message) {
         match split_stack(message.body, io.options.ttl) {
-            Some(request) => enqueue(&mut self.readable, io, pipe, request),
-            None => io.stats.dropped_malformed += 1,
+            Some(request) if io.fits(pipe, &request) => self.inbox.enqueue(io, pipe, request),
+            Some(_) => {}
+            None => io.drop_malformed(pipe),
         }
     }
 
     fn send(&mut self, io: &mut Io<'_>, context: ContextId, message: Message) -> Result<(), (OpError, Message)> {
         let Some(state) = self.contexts.get_mut(context) else {
-            return Err((OpError::Closed, message));
+            return Err((OpError::ContextClosed, message));
         };
         let Replying::InHand { pipe, stack } = state else {
-            return Err((OpError::State("there is no request in hand to reply to; receive one first"), message));
+            return Err((OpError::State(self.wording.nothing_in_hand), message));
         };
-        match io.pipes.get(*pipe) {
-            Some(carrier) if carrier.outbound.is_full() => return Err((OpError::WouldBlock, message)),
-            Some(_) => {
-                io.stats.sent += 1;
-                io.stats.sent_bytes += message.body.len() as u64;
-                io.pipes.push_out(*pipe, Message { header: std::mem::take(stack), body: message.body });
-            }
-            None => io.stats.dropped_orphans += 1,
+        if io.pipes.up(*pipe).is_none() {
+            io.stats.dropped_orphans += 1;
+        } else if let Err(Message { header, body }) =
+            put(io, *pipe, Message { header: std::mem::take(stack), body: message.body })
+        {
+            *stack = header;
+            return Err((OpError::WouldBlock, Message::new(body)));
         }
         *state = Replying::Idle;
         Ok(())
     }
 
     fn recv(&mut self, io: &mut Io<'_>, context: ContextId) -> Result<Message, OpError> {
-        let state = self.contexts.get_mut(context).ok_or(OpError::Closed)?;
+        let state = self.contexts.get_mut(context).ok_or(OpError::ContextClosed)?;
         if let Replying::Returned { pipe, stack, body } = state {
             let (pipe, stack, body) = (*pipe, std::mem::take(stack), std::mem::take(body));
             *state = Replying::InHand { pipe, stack };
-            return Ok(received(io, Message::new(body)));
+            return Ok(Message::new(body));
         }
-        let (pipe, request) = dequeue(&mut self.readable, io).ok_or(OpError::WouldBlock)?;
+        let (pipe, request) = self.inbox.dequeue(io).ok_or(OpError::WouldBlock)?;
         let before = std::mem::replace(state, Replying::InHand { pipe, stack: request.header });
         if matches!(before, Replying::InHand { .. }) {
             // A reply to it that still waits must not go to the next asker.
-            io.wake
-                .abandoned_senders
-                .push((context, OpError::Cancelled("a new request was received before the reply could be sent")));
+            io.wake.abandoned_senders.push((context, OpError::Cancelled(self.wording.abandoned)));
         }
-        Ok(Message::new(request.body))
+        Ok(received(io, Message::new(request.body)))
     }
 
     /// A request can be received again until it is answered.
@@ -314,7 +353,7 @@ impl Protocol for Rep {
     }
 
     fn open_context(&mut self, io: &mut Io<'_>) -> Result<ContextId, OpError> {
-        self.contexts.open().ok_or_else(|| too_many(io))
+        self.contexts.open().ok_or_else(|| too_many_contexts(io))
     }
 
     fn close_context(&mut self, io: &mut Io<'_>, context: ContextId) {
@@ -322,11 +361,16 @@ impl Protocol for Rep {
             io.stats.dropped_received += 1;
         }
     }
+
+    /// Each reply waits for its own pipe.
+    fn senders_wait_apart(&self) -> bool {
+        true
+    }
 }
 
 /// Takes the routing words from the front of a request, down to and including its id. `None` if they do not end, or if
 /// there are more than `ttl` of them (counted as nanomsg's `xrep.c` does, the id included).
-fn split_stack(mut body: Bytes, ttl: u8) -> Option<Message> {
+pub(crate) fn split_stack(mut body: Bytes, ttl: u8) -> Option<Message> {
     let mut header = Header::new();
     while header.len() < usize::from(ttl) && body.len() >= 4 {
         let word = body.get_u32();
@@ -338,9 +382,15 @@ fn split_stack(mut body: Bytes, ttl: u8) -> Option<Message> {
     None
 }
 
-fn too_many(io: &Io<'_>) -> OpError {
-    OpError::Full { what: "contexts", limit: io.options.max_contexts, option: "max_contexts" }
-}
-
 /// Marks the word that ends a header.
-const REQUEST: u32 = 1 << 31;
+pub(crate) const REQUEST: u32 = 1 << 31;
+
+const REPLIES: Wording = Wording {
+    nothing_in_hand: "there is no request in hand to reply to; receive one first",
+    abandoned: "a new request was received before the reply could be sent",
+};
+
+const ANSWERS: Wording = Wording {
+    nothing_in_hand: "there is no survey in hand to answer; receive one first",
+    abandoned: "a new survey was received before the answer could be sent",
+};

@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) connections: Vec<Connection>,
     /// What happened, and when.
     pub(crate) story: Vec<(Time, Happening)>,
+    /// Each new SUB subscribes to everything.
+    pub(crate) curious: bool,
     luck: rand_pcg::Pcg64Mcg,
     seed: u64,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) handled: u64,
     /// Messages that its program gave back.
     pub(crate) given_back: u64,
+    /// It has had other conversations than the default one.
+    pub(crate) has_contexts: bool,
 }
 
 /// A connection; each end is where bytes arrive at a socket.
@@ -90,7 +94,15 @@ pub(crate) enum Happening {
 impl World {
     /// Nobody yet. The seed decides the ids of the sockets and where bytes are chopped.
     pub(crate) fn new(seed: u64) -> World {
-        World { now: Time::ZERO, nodes: vec![], connections: vec![], story: vec![], luck: rng_from(seed), seed }
+        World {
+            now: Time::ZERO,
+            nodes: vec![],
+            connections: vec![],
+            story: vec![],
+            curious: true,
+            luck: rng_from(seed),
+            seed,
+        }
     }
 
     /// A socket of this kind, and a connected partner with the same options.
@@ -104,7 +116,7 @@ impl World {
     /// Another socket.
     pub(crate) fn add(&mut self, kind: Kind, options: &Options) -> usize {
         self.seed += 1;
-        self.nodes.push(Node::new(kind, options, self.seed));
+        self.nodes.push(Node::new(kind, options, self.seed, self.curious));
         self.nodes.len() - 1
     }
 
@@ -161,7 +173,7 @@ impl World {
     pub(crate) fn restart(&mut self, node: usize) {
         self.seed += 1;
         let (kind, options) = (self.nodes[node].socket.kind(), self.nodes[node].socket.options().clone());
-        self.nodes[node] = Node::new(kind, &options, self.seed);
+        self.nodes[node] = Node::new(kind, &options, self.seed, self.curious);
         for connection in 0..self.connections.len() {
             for side in [0, 1] {
                 if self.connections[connection].ends[side].node == node {
@@ -238,6 +250,7 @@ impl World {
 
     pub(crate) fn open(&mut self, node: usize) -> Result<ContextId, OpError> {
         let result = self.nodes[node].socket.open_context(self.now);
+        self.nodes[node].has_contexts |= result.is_ok();
         self.settle();
         result
     }
@@ -245,6 +258,18 @@ impl World {
     pub(crate) fn end(&mut self, node: usize, context: ContextId) {
         self.nodes[node].socket.close_context(self.now, context);
         self.settle();
+    }
+
+    pub(crate) fn subscribe(&mut self, node: usize, context: ContextId, prefix: &[u8]) -> Result<(), OpError> {
+        let result = self.nodes[node].socket.subscribe(self.now, context, prefix);
+        self.settle();
+        result
+    }
+
+    pub(crate) fn unsubscribe(&mut self, node: usize, context: ContextId, prefix: &[u8]) -> Result<(), OpError> {
+        let result = self.nodes[node].socket.unsubscribe(self.now, context, prefix);
+        self.settle();
+        result
     }
 
     /// How a ticket was answered, if it was.
@@ -312,14 +337,19 @@ impl World {
 }
 
 impl Node {
-    fn new(kind: Kind, options: &Options, seed: u64) -> Node {
+    fn new(kind: Kind, options: &Options, seed: u64, curious: bool) -> Node {
+        let mut socket = Socket::new(kind, options.clone(), seed).unwrap();
+        if curious && kind == Kind::Sub {
+            socket.subscribe(Time::ZERO, ContextId::DEFAULT, b"").unwrap();
+        }
         Node {
-            socket: Socket::new(kind, options.clone(), seed).unwrap(),
+            socket,
             issued: BTreeSet::new(),
             answers: BTreeMap::new(),
             transmitted: 0,
             handled: 0,
             given_back: 0,
+            has_contexts: false,
         }
     }
 }
@@ -347,15 +377,26 @@ impl World {
             assert!(std::mem::take(&mut end.paused), "{pipe:?} was resumed but had not been paused");
         }
         while let Some(event) = self.nodes[node].socket.poll_event() {
-            let (Event::PipeUp { pipe } | Event::PipeDown { pipe, .. }) = event;
+            let (Event::PipeUp { pipe, .. } | Event::PipeDown { pipe, .. }) = event;
             let peer = self.peer_of(node, pipe);
             self.story.push((self.now, Happening::Event { node, peer, event }));
+        }
+        while let Some((pipe, reason)) = self.nodes[node].socket.poll_disconnect() {
+            let (connection, side) = self.place_of(node, pipe).expect("a pipe that was given up has a connection");
+            self.lose(connection, side, reason);
         }
     }
 
     fn end_of(&mut self, node: usize, pipe: PipeId) -> Option<&mut End> {
-        let ends = self.connections.iter_mut().flat_map(|connection| &mut connection.ends);
-        ends.rev().find(|end| end.node == node && end.alive && end.pipe == Some(pipe))
+        let (connection, side) = self.place_of(node, pipe)?;
+        Some(&mut self.connections[connection].ends[side])
+    }
+
+    /// The connection behind a pipe, and which of its ends is the socket's.
+    pub(crate) fn place_of(&self, node: usize, pipe: PipeId) -> Option<(usize, usize)> {
+        let places = (0..self.connections.len()).rev().flat_map(|connection| [(connection, 0), (connection, 1)]);
+        let is_it = |end: &End| end.node == node && end.alive && end.pipe == Some(pipe);
+        places.into_iter().find(|(connection, side)| is_it(&self.connections[*connection].ends[*side]))
     }
 
     fn peer_of(&self, node: usize, pipe: PipeId) -> usize {
@@ -486,7 +527,7 @@ impl World {
         let unsent = node.socket.unsent() as u64;
         assert_eq!(
             stats.sent,
-            unsent + stats.dropped_unsent + node.transmitted,
+            unsent + stats.dropped_unsent + stats.dropped_full_old + node.transmitted,
             "sent = unsent + dropped + transmitted, node {number}: {stats:?}"
         );
         let up = stats.pipes_up - stats.pipes_down;
@@ -496,17 +537,30 @@ impl World {
         assert!(node.socket.pipe_count() <= options.max_pipes);
         assert!(unsent <= up * options.send_queue as u64, "{unsent} messages wait for {up} pipes");
 
-        let dropped = stats.dropped_received + stats.dropped_replies + stats.dropped_malformed;
+        if node.socket.kind() == Kind::Sub && node.has_contexts {
+            // A message may be received in several of them.
+            return;
+        }
+        let dropped = stats.dropped_received
+            + stats.dropped_replies
+            + stats.dropped_malformed
+            + stats.dropped_full_recv
+            + stats.filtered;
         let done = stats.received + dropped;
         assert!(node.handled + node.given_back >= done, "more came out than went in, node {number}: {stats:?}");
         if node.given_back == 0 {
             let kept = node.handled - done;
             let bound = match node.socket.kind() {
-                Kind::Push => 0,
+                Kind::Push | Kind::Pub => 0,
                 Kind::Req => options.max_contexts,
-                Kind::Pull | Kind::Rep => options.recv_queue * node.socket.pipe_count(),
+                Kind::Surveyor => options.max_contexts * options.recv_queue,
+                _ => options.recv_queue * node.socket.pipe_count(),
             };
-            assert!(kept <= bound as u64, "{kept} messages are kept, {bound} may be, node {number}: {stats:?}");
+            // What costs a peer its connection is not counted as dropped.
+            assert!(
+                kept <= bound as u64 + stats.peer_faults,
+                "{kept} messages are kept, {bound} may be, node {number}: {stats:?}"
+            );
         }
     }
 }

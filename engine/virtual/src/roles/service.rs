@@ -76,13 +76,13 @@ impl ServicePlan {
         self.options.check()?;
         self.time.check()?;
         let problem = match self.kind {
-            Kind::Req | Kind::Push => Some("serves through a rep or a pull socket"),
+            kind if !matches!(kind, Kind::Rep | Kind::Pull) => Some("serves through a rep or a pull socket"),
             _ if self.instances.is_empty() => Some("has instances"),
             _ if !(1..=self.options.max_contexts).contains(&(self.workers as usize)) => {
                 Some("has 1 to max_contexts workers")
             }
             _ if self.reply > self.options.max_message => Some("has replies of max_message at most"),
-            Kind::Rep | Kind::Pull => None,
+            _ => None,
         };
         if let Some(rule) = problem {
             return Err(WorldError::Plan(format!("service {}: it {rule}", self.name)));

@@ -131,7 +131,7 @@ impl WorkloadPlan {
             Load::Flood if self.kind != Kind::Push => Some("floods through a push socket only"),
             _ if self.clients.is_empty() => Some("has clients"),
             _ if self.clients.iter().any(|client| client.targets.is_empty()) => Some("has something to dial"),
-            _ if self.size.saturating_add(4) > self.options.max_message => Some("has requests below max_message"),
+            _ if self.size > self.options.max_message => Some("has messages of max_message at most"),
             _ if self.timeout.is_zero() => Some("has a timeout of more than zero"),
             _ if self.meter.bin.is_zero() => Some("has bins of more than zero"),
             _ => None,
@@ -174,8 +174,8 @@ impl Client {
             asked: 0,
             repeats_seen: 0,
             manner: match plan.kind {
-                Kind::Push | Kind::Pull => Manner::Pushing(Pushing::default()),
-                Kind::Req | Kind::Rep => Manner::Asking(Asking::default()),
+                Kind::Push => Manner::Pushing(Pushing::default()),
+                _ => Manner::Asking(Asking::default()),
             },
         })
     }

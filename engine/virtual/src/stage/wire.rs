@@ -330,7 +330,7 @@ impl Stage {
         self.tell_of_peer(host, peer, |peer| Scene::Received(peer, message.len()));
         let Some(machine) = self.touch(socket) else { return };
         let limit = machine.options().max_message;
-        if message.len() > limit {
+        if message.len() > wire::most_bytes(machine.kind(), limit) {
             let fault = PeerFault::TooLarge { size: message.len() as u64, limit };
             self.leave(id, side, DownReason::Fault(fault), Some(Parcel::Reset));
             return;

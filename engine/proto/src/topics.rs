@@ -1,0 +1,37 @@
+//! Topics: which messages are wanted. A message is wanted if it begins with a prefix that was subscribed to; there is no
+//! separator, and the empty prefix is the beginning of everything.
+
+mod list;
+mod radix;
+
+pub use list::PrefixList;
+pub use radix::RadixTree;
+
+/// A set of prefixes, each subscribed to once or several times.
+pub trait Topics {
+    /// Subscribes once more; says how often that is now.
+    fn add(&mut self, prefix: &[u8]) -> u32;
+
+    /// Takes one subscription back; says how many are left, or that there was none.
+    fn remove(&mut self, prefix: &[u8]) -> Option<u32>;
+
+    /// Is this very prefix subscribed to?
+    fn contains(&self, prefix: &[u8]) -> bool;
+
+    /// Does a message with this body begin with any of the prefixes?
+    fn matches(&self, body: &[u8]) -> bool;
+
+    /// How many different prefixes there are.
+    fn len(&self) -> usize;
+
+    /// Are there none?
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all different prefixes together.
+    fn prefix_bytes(&self) -> usize;
+
+    /// Bytes of memory it holds, itself included, without what the allocator adds.
+    fn bytes(&self) -> usize;
+}
