@@ -4,6 +4,7 @@ Times are seconds as floats unless a name says nanoseconds (`_ns`). Operations r
 `workbench.engine.errors`.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias, final
 
 from workbench.engine.window import Window
@@ -13,6 +14,10 @@ __all__ = ["Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "__version__
 __version__: str
 
 _Data: TypeAlias = bytes | bytearray | memoryview
+_Tls: TypeAlias = tuple[bytes | None, bytes | None, bytes | None, str | None]
+"""Authorities, certificate and key in PEM; the name of the server."""
+_Peer: TypeAlias = tuple[int | None, str, str, tuple[int, int, int] | None, bytes | None]
+"""Its pipe, its address, our endpoint's address, (pid, uid, gid), its certificate in DER."""
 _Outcome: TypeAlias = tuple[int, tuple[str, str] | None, bytes | None]
 """A ticket's number; the name of an exception and its text, if it failed; the message, if one was received."""
 
@@ -20,13 +25,29 @@ _Outcome: TypeAlias = tuple[int, tuple[str, str] | None, bytes | None]
 class RealSocket:
     """A socket on the operating system's network; see `workbench.engine.socket.Socket`."""
 
-    def __new__(cls, kind: str, **options: float) -> RealSocket:
-        """Open a socket of kind req, rep, push or pull. Raises OptionError."""
+    def __new__(cls, kind: str, **options: float | str) -> RealSocket:
+        """Open a socket of this kind. Raises OptionError."""
 
-    def listen(self, address: str, send_priority: int, recv_priority: int) -> str:
+    def listen(
+        self,
+        address: str,
+        send_priority: int = 8,
+        recv_priority: int = 8,
+        when_full: str | None = None,
+        tls: _Tls | None = None,
+        asks: bool = False,
+    ) -> str:
         """Listen; return the address with its port. Raises AddressError, OptionError, EndpointFailed or Closed."""
 
-    def dial(self, address: str, send_priority: int, recv_priority: int) -> None:
+    def dial(
+        self,
+        address: str,
+        send_priority: int = 8,
+        recv_priority: int = 8,
+        when_full: str | None = None,
+        tls: _Tls | None = None,
+        asks: bool = False,
+    ) -> None:
         """Keep a connection up. Raises AddressError, OptionError or Closed."""
 
     def send(self, data: _Data, timeout: float | None = None, context: int = 0) -> None:
@@ -34,6 +55,24 @@ class RealSocket:
 
     def recv(self, timeout: float | None = None, context: int = 0) -> bytes:
         """Receive; wait if need be. Raises TimedOut, Closed, StateError or Cancelled."""
+
+    def send_many(self, messages: Iterable[_Data], timeout: float | None = None, context: int = 0) -> int:
+        """Send messages in order; return how many were sent before the time was over. Raises TimedOut if none was."""
+
+    def recv_many(self, limit: int = 1024, timeout: float | None = None, context: int = 0) -> list[bytes]:
+        """Receive what is there, `limit` messages at most; wait for the first."""
+
+    def recv_into(self, buffer: bytearray | memoryview, timeout: float | None = None, context: int = 0) -> int:
+        """Receive into a buffer; return the message's size. Raises TooLarge if it does not fit."""
+
+    def subscribe(self, prefix: _Data, context: int = 0) -> None:
+        """Subscribe. Raises StateError, LimitReached or Closed."""
+
+    def unsubscribe(self, prefix: _Data, context: int = 0) -> None:
+        """Take one subscription back. Raises StateError or Closed."""
+
+    def set_survey_deadline(self, span: float, context: int = 0) -> None:
+        """Say how long the next surveys run. Raises StateError, OptionError or Closed."""
 
     def try_send(self, data: _Data, context: int = 0) -> bool:
         """Send at once; False if it would have to wait."""
@@ -75,11 +114,23 @@ class RealSocket:
     def stats(self) -> list[tuple[str, int]]:
         """Its counters."""
 
-    def peers(self) -> list[tuple[int, str]]:
-        """The peers that are connected: (pipe, address)."""
+    def peers(self) -> list[_Peer]:
+        """The peers that are connected."""
 
-    def events(self) -> list[tuple[str, int, str | None]]:
-        """What happened to the pipes since last asked: ("up" or "down", pipe, reason)."""
+    def endpoints(self) -> list[tuple[str, bool, int, str | None, list[tuple[str, int]]]]:
+        """Its endpoints: (address, does it dial, pipes, why its last attempt failed, counters)."""
+
+    def pipe_stats(self, pipe: int) -> list[tuple[str, int]] | None:
+        """The counters of a pipe; None if it is gone."""
+
+    def wait_for_peers(self, count: int, timeout: float | None = None) -> bool:
+        """Wait until so many are connected; False if the time was over or the socket was closed."""
+
+    def wait_for_event(self, timeout: float | None = None) -> tuple[str, str, _Peer | None, int, str | None] | None:
+        """Wait for the next thing that happens: (what, endpoint, peer, serial, reason)."""
+
+    def admit(self, serial: int, admitted: bool) -> bool:
+        """Decide about a peer that knocks; False if it does not wait any more."""
 
     def close(self, flush: float) -> int:
         """Close; wait up to `flush` seconds until everything is written; return how many messages were not."""
@@ -269,11 +320,24 @@ class NativeWorld:
     def open_socket(self, host: int, kind: str, **options: float) -> int:
         """Open a socket."""
 
-    def listen(self, socket: int, address: str, send_priority: int, recv_priority: int) -> None:
+    def listen(
+        self, socket: int, address: str, send_priority: int = 8, recv_priority: int = 8, when_full: str | None = None
+    ) -> None:
         """Listen under any name."""
 
-    def dial(self, socket: int, address: str, send_priority: int, recv_priority: int) -> None:
+    def dial(
+        self, socket: int, address: str, send_priority: int = 8, recv_priority: int = 8, when_full: str | None = None
+    ) -> None:
         """Keep a connection to a name up."""
+
+    def subscribe(self, socket: int, prefix: _Data, context: int = 0) -> None:
+        """Subscribe. Raises StateError, LimitReached or Closed."""
+
+    def unsubscribe(self, socket: int, prefix: _Data, context: int = 0) -> None:
+        """Take one subscription back. Raises StateError or Closed."""
+
+    def set_survey_deadline(self, socket: int, span: float, context: int = 0) -> None:
+        """Say how long the next surveys run. Raises StateError, OptionError or Closed."""
 
     def open_context(self, socket: int) -> int:
         """Open another conversation. Raises StateError, LimitReached or Closed."""

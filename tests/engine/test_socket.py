@@ -218,7 +218,7 @@ def test_misuse_says_what_to_do():
             (lambda: rep.send(b""), "receive one first"),
             (push.recv, "only sends"),
             (lambda: pull.send(b""), "only receives"),
-            (push.context, "only req and rep"),
+            (push.context, "only req, rep, sub"),
         ]:
             with pytest.raises(StateError, match=said):
                 wrong()

@@ -5,75 +5,136 @@
         rep.send(rep.recv() + b" pong")
         assert req.recv() == b"ping pong"
 
-Every socket may be used from several threads at once, and from asyncio (`asend`, `arecv`). Times are in seconds. Data
-may be anything with a buffer: bytes, bytearray, memoryview, array, numpy.
+Every socket may be used from several threads at once, and from asyncio (`asend`, `arecv`; by one event loop at a time).
+Times are in seconds. Data may be anything with a buffer: bytes, bytearray, memoryview, array, numpy.
+
+Addresses: ``tcp://host:port``, ``tls+tcp://host:port``, ``ws://host:port/path``, ``wss://host:port/path``,
+``ipc://path``, ``inproc://name``. A listener's host may be ``*`` (every interface), its port 0 (any that is free).
 
 Options, all keyword arguments of the constructors:
 
-=================== ======== ================================================================================
-send_queue          1,000    messages that may wait on one pipe to be transmitted
-recv_queue          1,000    messages that may wait on one pipe to be received; then the peer is held back
-queue_bytes         16 MiB   bytes that may wait on one pipe in either queue
-max_message         16 MiB   the largest message, in bytes; a peer that announces more loses its connection
-max_contexts        65,536   conversations at once on one REQ or REP socket
-max_pipes           65,536   peers at once
-ttl                 8        devices that a message may cross, 1 to 255
-resend              60 s     a request without a reply is sent again, to the next peer, after this time
-reconnect_min, _max 0.01, 1  bounds of the wait before a lost or refused connection is tried again, in seconds
-handshake_timeout   5 s      the whole time that a new connection may take until both sides have greeted
-spin                50e-6 s  how long to look for an answer before going to sleep, where it pays; 0 turns it off
-gather              50e-6 s  how long messages of a burst may wait to be written together; 0 turns it off
-=================== ======== ================================================================================
+======================= ======== ============================================================================
+send_queue              1,000    messages that may wait on one pipe to be transmitted
+recv_queue              1,000    messages that may wait on one pipe to be received; then the peer is held back
+queue_bytes             16 MiB   bytes that may wait on one pipe in either queue
+max_message             16 MiB   the largest message, in bytes; a peer that announces more loses its connection
+when_full               (note)   what becomes of a message for a peer whose queue is full: "block", "drop-new",
+                                 "drop-old" or "disconnect"; for PUB, BUS, SURVEYOR, REP and RESPONDENT
+max_contexts            65,536   conversations at once on one socket
+max_pipes               65,536   peers at once
+max_connections         16,384   connections of one listener at once; more are turned away
+max_half_open           1,024    of these, how many may not have greeted yet; then the oldest is given up
+max_subscriptions       65,536   different prefixes subscribed to at once on one socket
+max_subscription_bytes  4 MiB    bytes in them
+ttl                     8        devices that a message may cross, 1 to 255
+resend                  60 s     a request without a reply is sent again, to the next peer, after this time
+instant_resends         3        how often a request whose peer died is sent again at once; then it waits before
+survey_deadline         1 s      how long a survey takes answers
+reconnect_min, _max     0.01, 1  bounds of the wait before a lost or refused connection is tried again, in seconds
+handshake_timeout       5 s      the whole time that a new connection may take until both sides have greeted
+spin                    50e-6 s  how long to look for an answer before going to sleep, where it pays; 0: not at all
+gather                  50e-6 s  how long messages of a burst may wait to be written together; 0: not at all
+======================= ======== ============================================================================
+
+Note: PUB, BUS, SURVEYOR and RESPONDENT drop the new message unless told otherwise, REP waits.
 """
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import ClassVar, Self
 
 from workbench._engine import RealSocket
+from workbench.engine.attendant import Admit, Attendant, OnEvent
+from workbench.engine.errors import TimedOut
+from workbench.engine.facts import Endpoint, Event, Peer
+from workbench.engine.tls import Tls
 from workbench.engine.waiting import Loop
-from workbench.engine.world import Data, Kind
+from workbench.engine.world import Data, Kind, Topic, WhenFull, topic_bytes
 
 Address = str | Iterable[str] | None
 
 
 class Socket:
-    """What every socket can do. Use the class of the role you need: Req, Rep, Push, Pull."""
+    """What every socket can do. Use the class of the role you need."""
 
     kind: ClassVar[Kind]
 
-    def __init__(self, *, listen: Address = None, dial: Address = None, **options: float) -> None:
+    def __init__(
+        self,
+        *,
+        listen: Address = None,
+        dial: Address = None,
+        tls: Tls | None = None,
+        on_event: OnEvent | None = None,
+        **options: float | str,
+    ) -> None:
+        """Open a socket, and listen at and dial these addresses.
+
+        `on_event` is called with each Event, in a thread of its own. Raises OptionError, AddressError or
+        EndpointFailed.
+        """
         self._native = RealSocket(self.kind, **options)
         self._loop = Loop(self._native)
+        self._attendant = Attendant(self._native)
         self.addresses: list[str] = []
         try:
+            if on_event is not None:
+                self._attendant.on_event = on_event
+                self._attendant.start()
             for address in _each(listen):
-                self.listen(address)
+                self.listen(address, tls=tls)
             for address in _each(dial):
-                self.dial(address)
+                self.dial(address, tls=tls)
         except BaseException:
             self._native.abort()
             raise
 
-    def listen(self, address: str, *, priority: int = 8, recv_priority: int = 8) -> str:
-        """Accept peers at `address`, for example ``tcp://127.0.0.1:0`` or ``inproc://log``.
+    def listen(
+        self,
+        address: str,
+        *,
+        priority: int = 8,
+        recv_priority: int = 8,
+        when_full: WhenFull | None = None,
+        tls: Tls | None = None,
+        admit: Admit | None = None,
+    ) -> str:
+        """Accept peers at `address`, for example ``tcp://127.0.0.1:0`` or ``ipc:///run/log.sock``.
 
         Returns the address that peers can dial, its port filled in. `priority` (1 first, 16 last) decides which peers
-        are sent to first, `recv_priority` which are received from first. Raises AddressError, OptionError,
-        EndpointFailed (an OSError) or Closed.
+        are sent to first, `recv_priority` which are received from first, `when_full` what becomes of a message for one
+        of them whose queue is full (None: the socket's option). `admit` is asked about each Peer, in a thread of its
+        own, and nothing is exchanged with one until it has said True; it has as long as `handshake_timeout`.
+
+        Raises AddressError, OptionError, EndpointFailed (an OSError) or Closed.
         """
-        bound = self._native.listen(address, priority, recv_priority)
+        pieces = None if tls is None else tls.pieces()
+        bound = self._native.listen(address, priority, recv_priority, when_full, pieces, admit is not None)
+        self._attend(bound, admit)
         self.addresses.append(bound)
         return bound
 
-    def dial(self, address: str, *, priority: int = 8, recv_priority: int = 8) -> None:
+    def dial(
+        self,
+        address: str,
+        *,
+        priority: int = 8,
+        recv_priority: int = 8,
+        when_full: WhenFull | None = None,
+        tls: Tls | None = None,
+        admit: Admit | None = None,
+    ) -> None:
         """Keep a connection to `address` up. Returns at once; a peer that is not there yet is tried again and again.
 
         Messages go to the best priority (1 first, 16 last) that has a peer able to take one, in turns within it; they
-        fail over and back without delay. Raises AddressError, OptionError or Closed.
+        fail over and back without delay. The other arguments are those of `listen`. Why attempts fail, `events` and
+        `endpoints` tell. Raises AddressError, OptionError or Closed.
         """
-        self._native.dial(address, priority, recv_priority)
+        pieces = None if tls is None else tls.pieces()
+        self._attend(address, admit)
+        self._native.dial(address, priority, recv_priority, when_full, pieces, admit is not None)
 
     def send(self, data: Data, timeout: float | None = None) -> None:
         """Send a message; wait up to `timeout` seconds for a peer that can take it (None: for ever).
@@ -99,10 +160,35 @@ class Socket:
         """Receive from asyncio; the same as `recv`. A task that is cancelled loses no message."""
         return await self._loop.recv(timeout)
 
-    def context(self) -> "Context":
-        """Open another conversation, with a request of its own (REQ) or in hand (REP).
+    def send_many(self, messages: Iterable[Data], timeout: float | None = None) -> int:
+        """Send messages, in order; wait up to `timeout` seconds for all of them (None: for ever).
 
-        Raises StateError on the other kinds of sockets, LimitReached beyond `max_contexts`, or Closed.
+        Returns how many were sent: all, unless the time was over. Raises TimedOut if none was, and what `send` raises.
+        """
+        return self._native.send_many(messages, timeout)
+
+    def recv_many(self, limit: int = 1_024, timeout: float | None = None) -> list[bytes]:
+        """Receive the messages that are there, up to `limit`; wait for the first up to `timeout` seconds.
+
+        `timeout` None means for ever. Raises what `recv` raises.
+        """
+        return self._native.recv_many(limit, timeout)
+
+    def recv_into(self, buffer: bytearray | memoryview, timeout: float | None = None) -> int:
+        """Receive a message into a buffer that can be written to; return its size in bytes.
+
+        Raises TooLarge for a message that does not fit, which can still be received, and what `recv` raises.
+        """
+        return self._native.recv_into(buffer, timeout)
+
+    async def arecv_many(self, limit: int = 1_024, timeout: float | None = None) -> list[bytes]:
+        """Receive from asyncio; the same as `recv_many`."""
+        return await self._loop.recv_many(limit, timeout)
+
+    def context(self) -> "Context":
+        """Open another conversation, with a request, a survey, a reply or subscriptions of its own.
+
+        Raises StateError on the kinds of sockets that hold only one, LimitReached beyond `max_contexts`, or Closed.
         """
         return Context(self)
 
@@ -110,13 +196,55 @@ class Socket:
         """Return the counters of the socket: messages, bytes, drops by reason, limits that were reached."""
         return dict(self._native.stats())
 
-    def peers(self) -> list[tuple[int, str]]:
-        """Return the peers that are connected, each as (pipe, address)."""
-        return self._native.peers()
+    def report(self) -> dict[str, object]:
+        """Return all counters as a tree: "socket", "endpoints" and "pipes" (by peer), as numbers, strings and lists."""
+        pipes = []
+        for peer in self.peers():
+            counters = None if peer.pipe is None else self._native.pipe_stats(peer.pipe)
+            if counters is not None:
+                pipes.append({"address": peer.address, "endpoint": peer.endpoint} | dict(counters))
+        endpoints = [
+            {"address": one.address, "dials": one.dials, "pipes": one.pipes, "last_error": one.last_error}
+            | one.counters
+            for one in self.endpoints()
+        ]
+        return {"socket": self.stats(), "endpoints": endpoints, "pipes": pipes}
 
-    def events(self) -> list[tuple[str, int, str | None]]:
-        """Return what happened to the pipes since last asked: ("up" or "down", pipe, reason)."""
-        return self._native.events()
+    def peers(self) -> list[Peer]:
+        """Return the peers that are connected."""
+        return [Peer.from_row(row) for row in self._native.peers()]
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the listeners and dialers, each with its counters and why its last attempt failed."""
+        return [Endpoint.from_row(row) for row in self._native.endpoints()]
+
+    def events(self, timeout: float | None = 0.0) -> Iterator[Event]:
+        """Yield what happened to endpoints and peers; wait up to `timeout` seconds for each (None: for ever).
+
+        It ends when there was nothing for so long, or when the socket is closed. The newest 1,024 are kept. If
+        `on_event` was given, events go there instead.
+        """
+        while (event := self._attendant.next_event(timeout)) is not None:
+            yield event
+
+    def wait_for_peers(self, count: int = 1, timeout: float | None = None) -> None:
+        """Wait up to `timeout` seconds until `count` peers are connected (None: for ever).
+
+        Raises TimedOut, which says what the dialers' last attempts failed at, or Closed.
+        """
+        if self._native.wait_for_peers(count, timeout):
+            return
+        there = len(self.peers())
+        reasons = "; ".join(f"{one.address}: {one.last_error}" for one in self.endpoints() if one.last_error)
+        text = f"{there} of {count} peers came in time" + (f" ({reasons})" if reasons else "")
+        if self.closed:
+            # Whatever is asked of a closed socket says so.
+            self._native.endpoints()
+        raise TimedOut(f"wait_for_peers on a {self.kind} socket: {text}")
+
+    async def await_for_peers(self, count: int = 1, timeout: float | None = None) -> None:
+        """Wait from asyncio; the same as `wait_for_peers`."""
+        await asyncio.get_running_loop().run_in_executor(None, self.wait_for_peers, count, timeout)
 
     @property
     def closed(self) -> bool:
@@ -133,6 +261,11 @@ class Socket:
     def abort(self) -> None:
         """Close the socket as if its process had been killed: nothing is flushed, peers see a broken connection."""
         self._native.abort()
+
+    def _attend(self, endpoint: str, admit: Admit | None) -> None:
+        if admit is not None:
+            self._attendant.admit[endpoint] = admit
+            self._attendant.start()
 
     def __enter__(self) -> Self:
         return self
@@ -156,12 +289,14 @@ class Socket:
 
 
 class Context:
-    """One conversation on a REQ or REP socket: many can be under way at once, each with its own request and reply."""
+    """One conversation on a socket: many can be under way at once, each with a request, survey or topics of its own."""
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._native = socket._native
+        self._loop = socket._loop
         self._number = self._native.open_context()
+        self._open = True
 
     def send(self, data: Data, timeout: float | None = None) -> None:
         """Send in this conversation; see Socket.send."""
@@ -173,15 +308,22 @@ class Context:
 
     async def asend(self, data: Data, timeout: float | None = None) -> None:
         """Send from asyncio."""
-        await self._socket._loop.send(data, timeout, self._number)
+        await self._loop.send(data, timeout, self._number)
 
     async def arecv(self, timeout: float | None = None) -> bytes:
         """Receive from asyncio."""
-        return await self._socket._loop.recv(timeout, self._number)
+        return await self._loop.recv(timeout, self._number)
 
     def close(self) -> None:
         """End the conversation; a request under way is forgotten and whoever waits gets Closed."""
-        self._native.close_context(self._number)
+        if self._open:
+            self._open = False
+            self._native.close_context(self._number)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):
+            # It may not have come to be opened.
+            self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -217,7 +359,143 @@ class Pull(Socket):
     kind = "pull"
 
 
-CLASSES: dict[str, type[Socket]] = {role.kind: role for role in (Req, Rep, Push, Pull)}
+class Pair(Socket):
+    """Speaks with one peer, both ways; a second one is refused. Waits while there is none."""
+
+    kind = "pair"
+
+
+class Pair1(Socket):
+    """The same with a count of hops, which nanomsg does not know: it and Pair do not understand each other."""
+
+    kind = "pair1"
+
+
+class Bus(Socket):
+    """Sends each message to all peers that are connected, and receives from all. Nothing is handed on."""
+
+    kind = "bus"
+
+
+class Pub(Socket):
+    """Publishes: each message goes to all SUB peers that are connected, which pick what they have subscribed to."""
+
+    kind = "pub"
+
+
+class _Subscriptions:
+    """Subscriptions, of a SUB socket or of a context on one."""
+
+    _native: RealSocket
+    _number = 0
+
+    def subscribe(self, topic: Topic = b"") -> None:
+        """Receive messages that begin with `topic` (text is taken as UTF-8; empty: all of them) from now on.
+
+        Subscriptions are counted. Raises LimitReached beyond `max_subscriptions` or `max_subscription_bytes`, or
+        Closed.
+        """
+        self._native.subscribe(topic_bytes(topic), self._number)
+
+    def unsubscribe(self, topic: Topic = b"") -> None:
+        """Take one subscription back. Raises StateError if there is none, or Closed."""
+        self._native.unsubscribe(topic_bytes(topic), self._number)
+
+
+class SubContext(Context, _Subscriptions):
+    """A set of subscriptions with a queue of its own, of `recv_queue` messages; a full one drops its oldest."""
+
+
+class Sub(Socket, _Subscriptions):
+    """Receives what is published and begins with one of its subscriptions; without one, nothing."""
+
+    kind = "sub"
+
+    def __init__(
+        self,
+        *,
+        subscribe: Topic | Iterable[Topic] = (),
+        listen: Address = None,
+        dial: Address = None,
+        tls: Tls | None = None,
+        on_event: OnEvent | None = None,
+        **options: float | str,
+    ) -> None:
+        """Open a socket and subscribe to these topics; see Socket."""
+        super().__init__(listen=None, dial=None, tls=tls, on_event=on_event, **options)
+        try:
+            topics = (subscribe,) if isinstance(subscribe, str | bytes | bytearray | memoryview) else subscribe
+            for topic in topics:
+                self.subscribe(topic)
+            for address in _each(listen):
+                self.listen(address, tls=tls)
+            for address in _each(dial):
+                self.dial(address, tls=tls)
+        except BaseException:
+            self._native.abort()
+            raise
+
+    def context(self) -> SubContext:
+        """Open another set of subscriptions. Raises LimitReached beyond `max_contexts`, or Closed."""
+        return SubContext(self)
+
+
+class _Surveys:
+    """Surveys, of a SURVEYOR socket or of a context on one."""
+
+    _native: RealSocket
+    _loop: Loop
+    _number = 0
+
+    def survey(self, question: Data, deadline: float | None = None) -> Iterator[bytes]:
+        """Ask all peers and yield each answer as it comes, until the deadline.
+
+        `deadline`, in seconds, is that of this survey and of later ones (None: as before, at first `survey_deadline`).
+        """
+        self._ask(question, deadline)
+        with contextlib.suppress(TimedOut):
+            while True:
+                yield self._native.recv(None, self._number)
+
+    async def asurvey(self, question: Data, deadline: float | None = None) -> AsyncIterator[bytes]:
+        """Ask from asyncio; the same as `survey`."""
+        self._ask(question, deadline)
+        with contextlib.suppress(TimedOut):
+            while True:
+                yield await self._loop.recv(None, self._number)
+
+    def _ask(self, question: Data, deadline: float | None) -> None:
+        if deadline is not None:
+            self._native.set_survey_deadline(deadline, self._number)
+        self._native.send(question, None, self._number)
+
+
+class SurveyorContext(Context, _Surveys):
+    """One survey at a time, beside those of the other contexts."""
+
+
+class Surveyor(Socket, _Surveys):
+    """Asks all RESPONDENT peers at once and receives the answers that come within the survey's deadline.
+
+    After it `recv` raises TimedOut once, then StateError. A new survey takes the place of the old one.
+    """
+
+    kind = "surveyor"
+
+    def context(self) -> SurveyorContext:
+        """Open another conversation, with surveys of its own. Raises LimitReached beyond `max_contexts`, or Closed."""
+        return SurveyorContext(self)
+
+
+class Respondent(Socket):
+    """Answers surveys: receive one, send its answer. Receiving again abandons the survey in hand."""
+
+    kind = "respondent"
+
+
+CLASSES: dict[str, type[Socket]] = {
+    role.kind: role for role in (Pair, Pair1, Bus, Pub, Sub, Push, Pull, Req, Rep, Surveyor, Respondent)
+}
 
 
 def _each(addresses: Address) -> Iterable[str]:

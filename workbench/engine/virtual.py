@@ -15,7 +15,8 @@ processes, resources and stores work beside them unchanged.
 Services and workloads that need no Python run natively: `add_service`, `add_workload`.
 """
 
-from collections.abc import Callable, Coroutine, Generator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from heapq import heappop
 from math import inf
 from typing import Any, TypeAlias
@@ -27,7 +28,7 @@ from simpy.events import Event, EventPriority, Process
 from workbench._engine import NativeWorld, Stream
 from workbench.engine import errors
 from workbench.engine.window import Window
-from workbench.engine.world import Data, Kind
+from workbench.engine.world import Data, Kind, Topic, WhenFull, topic_bytes
 
 Drawn: TypeAlias = tuple[str, float, float]
 Answer: TypeAlias = tuple[tuple[str, str] | None, bytes | None]
@@ -406,21 +407,42 @@ class VirtualSocket:
         self._number = number
         self._context = context
 
-    def listen(self, address: str, *, priority: int = 8, recv_priority: int = 8) -> str:
+    def listen(
+        self, address: str, *, priority: int = 8, recv_priority: int = 8, when_full: WhenFull | None = None
+    ) -> str:
         """Accept peers under `address`; return it. Raises AddressError if somebody else does, or Closed."""
-        self._native.listen(self._number, address, priority, recv_priority)
+        self._native.listen(self._number, address, priority, recv_priority, when_full)
         return address
 
-    def dial(self, address: str, *, priority: int = 8, recv_priority: int = 8) -> None:
+    def dial(
+        self, address: str, *, priority: int = 8, recv_priority: int = 8, when_full: WhenFull | None = None
+    ) -> None:
         """Keep a connection to `address` up; `priority` 1 is sent to first, 16 last.
 
         Raises AddressError if there is no link to where it is, OptionError or Closed.
         """
-        self._native.dial(self._number, address, priority, recv_priority)
+        self._native.dial(self._number, address, priority, recv_priority, when_full)
 
     def context(self) -> "VirtualContext":
-        """Open another conversation. Raises StateError on push and pull, LimitReached, or Closed."""
+        """Open another conversation. Raises StateError on sockets that hold only one, LimitReached, or Closed."""
         return VirtualContext(self._world, self._number, self._native.open_context(self._number))
+
+    def subscribe(self, topic: Topic = b"") -> None:
+        """Receive messages that begin with `topic`; SUB only. Raises StateError, LimitReached or Closed."""
+        self._native.subscribe(self._number, topic_bytes(topic), self._context)
+
+    def unsubscribe(self, topic: Topic = b"") -> None:
+        """Take one subscription back. Raises StateError or Closed."""
+        self._native.unsubscribe(self._number, topic_bytes(topic), self._context)
+
+    async def asurvey(self, question: Data, deadline: float | None = None) -> AsyncIterator[bytes]:
+        """Ask all peers and yield each answer as it comes, until the deadline; SURVEYOR only."""
+        if deadline is not None:
+            self._native.set_survey_deadline(self._number, deadline, self._context)
+        await self.asend(question)
+        with contextlib.suppress(errors.TimedOut):
+            while True:
+                yield await self.arecv()
 
     async def asend(self, data: Data, timeout: float | None = None) -> None:
         """Send; wait up to `timeout` seconds (None: for ever). Raises TimedOut, Closed, StateError or TooLarge."""

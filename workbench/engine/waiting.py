@@ -5,6 +5,7 @@ itself and hands out the answers, so no thread stands between the network and th
 """
 
 import asyncio
+import contextlib
 from typing import Any
 
 from workbench._engine import RealSocket
@@ -36,6 +37,13 @@ class Loop:
             body = await self._answer(self._native.submit_recv(timeout, context), context)
             assert body is not None
         return body
+
+    async def recv_many(self, limit: int, timeout: float | None) -> list[bytes]:
+        """Receive what is there, waiting for the first if need be."""
+        first = await self.recv(timeout)
+        with contextlib.suppress(errors.MessagingError):
+            return [first, *self._native.recv_many(limit - 1, 0.0)]
+        return [first]
 
     async def _answer(self, ticket: int, context: int) -> bytes | None:
         loop = asyncio.get_running_loop()

@@ -4,16 +4,23 @@ A behaviour is a coroutine, ``async def foo(host: Host) -> None``. It reaches ti
 and cannot know whether the world is real (threads, the operating system's clock) or virtual (SimPy, a virtual clock).
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Literal, Protocol, TypeAlias
 
-Kind: TypeAlias = Literal["req", "rep", "push", "pull"]
+Kind: TypeAlias = Literal["pair", "pair1", "bus", "pub", "sub", "push", "pull", "req", "rep", "surveyor", "respondent"]
+WhenFull: TypeAlias = Literal["block", "drop-new", "drop-old", "disconnect"]
 Behaviour: TypeAlias = Callable[["Host"], Coroutine[Any, Any, None]]
 Data: TypeAlias = bytes | bytearray | memoryview
+Topic: TypeAlias = str | Data
+
+
+def topic_bytes(topic: Topic) -> Data:
+    """Return the bytes of a topic; text is taken as UTF-8."""
+    return topic.encode() if isinstance(topic, str) else topic
 
 
 class Conversation(Protocol):
-    """One conversation: a request and its reply. A socket is one, and REQ and REP sockets open more."""
+    """One conversation: a request and its reply, a survey, a set of topics. A socket is one, and some open more."""
 
     def asend(self, data: Data, timeout: float | None = None) -> Awaitable[None]:
         """Send; wait up to `timeout` seconds (None: for ever). Raises TimedOut, Closed, StateError or TooLarge."""
@@ -23,6 +30,15 @@ class Conversation(Protocol):
 
     def close(self) -> object:
         """End the conversation; whoever waits in it gets Closed."""
+
+    def subscribe(self, topic: Topic = b"") -> None:
+        """Receive messages that begin with `topic`; SUB only."""
+
+    def unsubscribe(self, topic: Topic = b"") -> None:
+        """Take one subscription back; SUB only."""
+
+    def asurvey(self, question: Data, deadline: float | None = None) -> AsyncIterator[bytes]:
+        """Ask all peers and yield each answer as it comes, until the deadline; SURVEYOR only."""
 
 
 class Socket(Conversation, Protocol):
@@ -35,7 +51,7 @@ class Socket(Conversation, Protocol):
         """Keep a connection to `address` up; `priority` 1 is sent to first, 16 last."""
 
     def context(self) -> Conversation:
-        """Open another conversation (REQ and REP only)."""
+        """Open another conversation (REQ, REP, SUB, SURVEYOR and RESPONDENT only)."""
 
     def stats(self) -> dict[str, int]:
         """Return the socket's counters."""

@@ -5,6 +5,7 @@
 mod errors;
 mod fork;
 mod meters;
+mod options;
 mod real_socket;
 mod relay;
 mod streams;

@@ -1,14 +1,13 @@
 //! `RealSocket`: a socket on the operating system's network.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView};
-use sp_proto::{Answer, ContextId, EndpointOptions, Event, Kind, OpError, Priority, Ticket, Time};
-use sp_real::{EndpointError, OpenError, Socket, SocketOptions, now};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PySlice};
+use sp_proto::{Answer, ContextId, Kind, OpError, Ticket, Time};
+use sp_real::{EndpointError, EndpointReport, EndpointSettings, Happening, OpenError, Peer, Socket, now};
 
 use crate::errors::{error, name_of};
+use crate::options::{Tls, endpoint_options, seconds, socket_options, tls_options};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RealSocket>()
@@ -38,19 +37,43 @@ impl RealSocket {
         }
     }
 
-    fn listen(&self, py: Python<'_>, address: &str, send_priority: i64, recv_priority: i64) -> PyResult<String> {
-        let options = endpoint_options(py, send_priority, recv_priority)?;
+    #[pyo3(signature = (address, send_priority=8, recv_priority=8, when_full=None, tls=None, asks=false))]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
+    fn listen(
+        &self,
+        py: Python<'_>,
+        address: &str,
+        send_priority: i64,
+        recv_priority: i64,
+        when_full: Option<&str>,
+        tls: Option<Tls>,
+        asks: bool,
+    ) -> PyResult<String> {
+        let machine = endpoint_options(py, send_priority, recv_priority, when_full)?;
+        let settings = EndpointSettings { machine, tls: tls.map(tls_options), asks };
         let socket = self.socket(py)?;
-        match py.detach(|| socket.listen(address, options)) {
+        match py.detach(|| socket.listen(address, &settings)) {
             Ok(bound) => Ok(bound.to_string()),
             Err(wrong) => Err(endpoint_error(py, "listen", wrong)),
         }
     }
 
-    fn dial(&self, py: Python<'_>, address: &str, send_priority: i64, recv_priority: i64) -> PyResult<()> {
-        let options = endpoint_options(py, send_priority, recv_priority)?;
+    #[pyo3(signature = (address, send_priority=8, recv_priority=8, when_full=None, tls=None, asks=false))]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
+    fn dial(
+        &self,
+        py: Python<'_>,
+        address: &str,
+        send_priority: i64,
+        recv_priority: i64,
+        when_full: Option<&str>,
+        tls: Option<Tls>,
+        asks: bool,
+    ) -> PyResult<()> {
+        let machine = endpoint_options(py, send_priority, recv_priority, when_full)?;
+        let settings = EndpointSettings { machine, tls: tls.map(tls_options), asks };
         let socket = self.socket(py)?;
-        py.detach(|| socket.dial(address, options)).map_err(|wrong| endpoint_error(py, "dial", wrong))
+        py.detach(|| socket.dial(address, &settings)).map_err(|wrong| endpoint_error(py, "dial", wrong))
     }
 
     #[pyo3(signature = (data, timeout=None, context=0))]
@@ -90,6 +113,134 @@ impl RealSocket {
             Ok(Err(wrong)) => Err(self.failure(py, "recv", &wrong)),
             Err(_) => Err(interruption(raised)),
         }
+    }
+
+    /// Sends these; how many were sent before the time was over. Raises if it could not send the first.
+    #[pyo3(signature = (messages, timeout=None, context=0))]
+    fn send_many(
+        &self,
+        py: Python<'_>,
+        messages: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+        context: u32,
+    ) -> PyResult<usize> {
+        let socket = self.socket(py)?;
+        let context = ContextId::from_number(context);
+        let deadline = deadline(py, timeout)?;
+        let bodies: Vec<Bytes> = messages.try_iter()?.map(|item| body_of(&item?)).collect::<PyResult<_>>()?;
+        let mut bodies = bodies.into_iter();
+        let mut sent = 0;
+        let mut raised = None;
+        loop {
+            let (count, stopped) = socket.try_send_all(context, &mut bodies);
+            sent += count;
+            let result = match stopped {
+                None => return Ok(sent),
+                Some((OpError::WouldBlock, body)) => {
+                    py.detach(|| socket.send(context, body, deadline, || signals(&mut raised)))
+                }
+                Some((wrong, _)) => Ok(Err(wrong)),
+            };
+            match result {
+                Ok(Ok(())) => sent += 1,
+                Ok(Err(OpError::TimedOut)) if sent > 0 => return Ok(sent),
+                Ok(Err(wrong)) => {
+                    let text = socket.explain("send", &wrong);
+                    let text = if sent > 0 { format!("{text}; {sent} messages before it were sent") } else { text };
+                    return Err(error(py, name_of(&wrong), text));
+                }
+                Err(_) => return Err(interruption(raised)),
+            }
+        }
+    }
+
+    /// Receives what is there, `limit` messages at most, and waits for the first of them.
+    #[pyo3(signature = (limit=1024, timeout=None, context=0))]
+    fn recv_many<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+        timeout: Option<f64>,
+        context: u32,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let socket = self.socket(py)?;
+        let context = ContextId::from_number(context);
+        let deadline = deadline(py, timeout)?;
+        let mut bodies = match socket.try_recv_all(context, limit) {
+            Ok(bodies) => bodies,
+            Err(OpError::WouldBlock) => Vec::new(),
+            Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
+        };
+        if bodies.is_empty() && limit > 0 {
+            let mut raised = None;
+            match py.detach(|| socket.recv(context, deadline, || signals(&mut raised))) {
+                Ok(Ok(first)) => bodies.push(first),
+                Ok(Err(wrong)) => return Err(self.failure(py, "recv", &wrong)),
+                Err(_) => return Err(interruption(raised)),
+            }
+            // More may have come with it. An error is for the next call.
+            bodies.extend(socket.try_recv_all(context, limit - 1).unwrap_or_default());
+        }
+        Ok(bodies.iter().map(|body| PyBytes::new(py, body)).collect())
+    }
+
+    /// Receives into a buffer; the message's size. One that does not fit stays to be received.
+    #[pyo3(signature = (buffer, timeout=None, context=0))]
+    fn recv_into(
+        &self,
+        py: Python<'_>,
+        buffer: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+        context: u32,
+    ) -> PyResult<usize> {
+        let socket = self.socket(py)?;
+        let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
+        if view.getattr("readonly")?.is_truthy()? {
+            return Err(pyo3::exceptions::PyTypeError::new_err("recv_into needs a buffer that can be written to"));
+        }
+        let context = ContextId::from_number(context);
+        let deadline = deadline(py, timeout)?;
+        let body = match socket.take(context) {
+            Ok(body) => body,
+            Err(OpError::WouldBlock) => {
+                let mut raised = None;
+                match py.detach(|| socket.recv(context, deadline, || signals(&mut raised))) {
+                    Ok(Ok(body)) => body,
+                    Ok(Err(wrong)) => return Err(self.failure(py, "recv", &wrong)),
+                    Err(_) => return Err(interruption(raised)),
+                }
+            }
+            Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
+        };
+        let (size, room) = (body.len(), view.len()?);
+        if size > room {
+            socket.put_back(context, body);
+            let text = format!("recv: the message has {size} bytes, and the buffer {room}; it can still be received");
+            return Err(error(py, "TooLarge", text));
+        }
+        view.set_item(PySlice::new(py, 0, size as isize, 1), PyBytes::new(py, &body))?;
+        Ok(size)
+    }
+
+    #[pyo3(signature = (prefix, context=0))]
+    fn subscribe(&self, py: Python<'_>, prefix: &Bound<'_, PyAny>, context: u32) -> PyResult<()> {
+        let prefix = body_of(prefix)?;
+        let result = self.socket(py)?.subscribe(ContextId::from_number(context), &prefix);
+        result.map_err(|wrong| self.failure(py, "subscribe", &wrong))
+    }
+
+    #[pyo3(signature = (prefix, context=0))]
+    fn unsubscribe(&self, py: Python<'_>, prefix: &Bound<'_, PyAny>, context: u32) -> PyResult<()> {
+        let prefix = body_of(prefix)?;
+        let result = self.socket(py)?.unsubscribe(ContextId::from_number(context), &prefix);
+        result.map_err(|wrong| self.failure(py, "unsubscribe", &wrong))
+    }
+
+    #[pyo3(signature = (span, context=0))]
+    fn set_survey_deadline(&self, py: Python<'_>, span: f64, context: u32) -> PyResult<()> {
+        let span = seconds(py, "survey_deadline", span)?;
+        let result = self.socket(py)?.set_survey_deadline(ContextId::from_number(context), span);
+        result.map_err(|wrong| self.failure(py, "survey_deadline", &wrong))
     }
 
     /// Sends at once; false if it would have to wait.
@@ -181,26 +332,49 @@ impl RealSocket {
             ("spins_paid", stats.spins_paid),
             ("spins_failed", stats.spins_failed),
             ("accepts_failed", stats.accepts_failed),
+            ("half_open_evicted", stats.half_open_evicted),
+            ("events_dropped", stats.events_dropped),
         ]);
         Ok(rows)
     }
 
-    fn peers(&self, py: Python<'_>) -> PyResult<Vec<(u32, String)>> {
+    fn peers<'py>(&self, py: Python<'py>) -> PyResult<Vec<PeerRow<'py>>> {
         let socket = self.socket(py)?;
-        Ok(py.detach(|| socket.peers()).into_iter().map(|peer| (peer.pipe, peer.address)).collect())
+        Ok(py.detach(|| socket.peers()).into_iter().map(|peer| peer_row(py, peer)).collect())
     }
 
-    /// What happened to the pipes since last asked: (what, pipe, reason).
-    fn events(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, u32, Option<String>)>> {
-        let events = self.socket(py)?.events();
-        let rows = events
-            .into_iter()
-            .map(|event| match event {
-                Event::PipeUp { pipe, .. } => ("up", pipe.word(), None),
-                Event::PipeDown { pipe, reason, .. } => ("down", pipe.word(), Some(reason.to_string())),
-            })
-            .collect();
-        Ok(rows)
+    /// Its endpoints: (address, dials, pipes, last error, counters).
+    fn endpoints(&self, py: Python<'_>) -> PyResult<Vec<EndpointRow>> {
+        Ok(self.socket(py)?.endpoints().into_iter().map(endpoint_row).collect())
+    }
+
+    fn pipe_stats(&self, py: Python<'_>, pipe: u32) -> PyResult<Option<Vec<(&'static str, u64)>>> {
+        Ok(self.socket(py)?.pipe_stats(pipe).map(|stats| stats.rows().to_vec()))
+    }
+
+    #[pyo3(signature = (count, timeout=None))]
+    fn wait_for_peers(&self, py: Python<'_>, count: usize, timeout: Option<f64>) -> PyResult<bool> {
+        let socket = self.socket(py)?;
+        let deadline = deadline(py, timeout)?;
+        let mut raised = None;
+        let result = py.detach(|| socket.wait_for_peers(count, deadline, || signals(&mut raised)));
+        result.map_err(|_| interruption(raised))
+    }
+
+    /// The next thing that happened: (what, endpoint, peer, serial, reason); waits for it.
+    #[pyo3(signature = (timeout=None))]
+    fn wait_for_event<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<EventRow<'py>>> {
+        let socket = self.socket(py)?;
+        let deadline = deadline(py, timeout)?;
+        let mut raised = None;
+        match py.detach(|| socket.wait_for_event(deadline, || signals(&mut raised))) {
+            Ok(happening) => Ok(happening.map(|event| event_row(py, event))),
+            Err(_) => Err(interruption(raised)),
+        }
+    }
+
+    fn admit(&self, py: Python<'_>, serial: u64, admitted: bool) -> PyResult<bool> {
+        Ok(self.socket(py)?.admit(serial, admitted))
     }
 
     fn close(&self, py: Python<'_>, flush: f64) -> PyResult<usize> {
@@ -249,6 +423,40 @@ impl RealSocket {
     }
 }
 
+/// A peer: pipe, address, the endpoint's address, (pid, uid, gid), certificate.
+type PeerRow<'py> = (Option<u32>, String, String, Option<(i32, u32, u32)>, Option<Bound<'py, PyBytes>>);
+
+fn peer_row(py: Python<'_>, peer: Peer) -> PeerRow<'_> {
+    (
+        peer.pipe,
+        peer.address,
+        peer.endpoint.to_string(),
+        peer.credentials.map(|found| (found.pid, found.uid, found.gid)),
+        peer.certificate.map(|der| PyBytes::new(py, &der)),
+    )
+}
+
+type EndpointRow = (String, bool, usize, Option<String>, Vec<(&'static str, u64)>);
+
+fn endpoint_row(report: EndpointReport) -> EndpointRow {
+    let stats = report.stats;
+    let rows = vec![
+        ("attempts", stats.attempts),
+        ("failed", stats.failed),
+        ("pipes_up", stats.pipes_up),
+        ("pipes_down", stats.pipes_down),
+        ("refused", stats.refused),
+    ];
+    (report.address.to_string(), report.dials, report.pipes, report.last_error, rows)
+}
+
+type EventRow<'py> = (&'static str, String, Option<PeerRow<'py>>, u64, Option<String>);
+
+fn event_row(py: Python<'_>, event: Happening) -> EventRow<'_> {
+    let peer = event.peer.map(|peer| peer_row(py, peer));
+    (event.what.name(), event.endpoint.to_string(), peer, event.serial, event.reason)
+}
+
 /// The bytes of anything that has some.
 pub(crate) fn body_of(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
@@ -265,69 +473,14 @@ fn deadline(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Time>> {
     }
 }
 
-/// Seconds from Python; negative and not-a-number are the caller's mistake.
-pub(crate) fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
-    if value.is_nan() || value < 0.0 {
-        return Err(error(py, "OptionError", format!("{name} = {value} is out of range; allowed: 0 or more seconds")));
-    }
-    Ok(Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX))
-}
-
-pub(crate) fn endpoint_options(py: Python<'_>, send_priority: i64, recv_priority: i64) -> PyResult<EndpointOptions> {
-    let priority = |level| Priority::new(level).map_err(|wrong| error(py, "OptionError", wrong.to_string()));
-    Ok(EndpointOptions {
-        send_priority: priority(send_priority)?,
-        recv_priority: priority(recv_priority)?,
-        ..EndpointOptions::default()
-    })
-}
-
 fn endpoint_error(py: Python<'_>, operation: &str, wrong: EndpointError) -> PyErr {
     let text = format!("{operation}: {wrong}");
     match wrong {
         EndpointError::Address(_) => error(py, "AddressError", text),
+        EndpointError::Tls(_) => error(py, "OptionError", text),
         EndpointError::Closed => error(py, "Closed", text),
         EndpointError::System { .. } => error(py, "EndpointFailed", text),
     }
-}
-
-pub(crate) fn socket_options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) -> PyResult<SocketOptions> {
-    let mut options = SocketOptions::default();
-    let machine = &mut options.machine;
-    for (name, value) in given.into_iter().flatten() {
-        let name: String = name.extract()?;
-        match name.as_str() {
-            "send_queue" => machine.send_queue = whole(py, &name, &value)?,
-            "recv_queue" => machine.recv_queue = whole(py, &name, &value)?,
-            "queue_bytes" => machine.queue_bytes = whole(py, &name, &value)?,
-            "max_message" => machine.max_message = whole(py, &name, &value)?,
-            "max_contexts" => machine.max_contexts = whole(py, &name, &value)?,
-            "max_pipes" => machine.max_pipes = whole(py, &name, &value)?,
-            "ttl" => machine.ttl = u8::try_from(whole(py, &name, &value)?).unwrap_or(0),
-            "resend" => machine.resend = span(py, &name, &value)?,
-            "reconnect_min" => machine.reconnect_min = span(py, &name, &value)?,
-            "reconnect_max" => machine.reconnect_max = span(py, &name, &value)?,
-            "handshake_timeout" => machine.handshake_timeout = span(py, &name, &value)?,
-            "spin" => options.spin = span(py, &name, &value)?,
-            "gather" => options.gather = span(py, &name, &value)?,
-            _ => {
-                let text = format!("there is no option {name}; there are {}", OPTION_NAMES.join(", "));
-                return Err(error(py, "OptionError", text));
-            }
-        }
-    }
-    Ok(options)
-}
-
-fn whole(py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
-    value.extract().map_err(|_| error(py, "OptionError", format!("option {name} is not a whole number: {value}")))
-}
-
-fn span(py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    let value = value
-        .extract()
-        .map_err(|_| error(py, "OptionError", format!("option {name} is not a number of seconds: {value}")))?;
-    seconds(py, name, value)
 }
 
 /// Lets Python run its signal handlers; true if one raised.
@@ -339,19 +492,3 @@ fn signals(raised: &mut Option<PyErr>) -> bool {
 fn interruption(raised: Option<PyErr>) -> PyErr {
     raised.unwrap_or_else(|| pyo3::exceptions::PyKeyboardInterrupt::new_err(()))
 }
-
-const OPTION_NAMES: [&str; 13] = [
-    "send_queue",
-    "recv_queue",
-    "queue_bytes",
-    "max_message",
-    "max_contexts",
-    "max_pipes",
-    "ttl",
-    "resend",
-    "reconnect_min",
-    "reconnect_max",
-    "handshake_timeout",
-    "spin",
-    "gather",
-];

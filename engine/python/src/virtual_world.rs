@@ -14,7 +14,8 @@ use sp_virtual::{
 
 use crate::errors::{error, name_of};
 use crate::meters;
-use crate::real_socket::{body_of, endpoint_options, seconds, socket_options};
+use crate::options::{endpoint_options, seconds, socket_options};
+use crate::real_socket::body_of;
 use crate::streams::{PyStream, distribution};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -176,6 +177,7 @@ impl NativeWorld {
         translate(py, self.lock().open_socket(host_of(host), kind, options)).map(SocketId::number)
     }
 
+    #[pyo3(signature = (socket, address, send_priority=8, recv_priority=8, when_full=None))]
     fn listen(
         &self,
         py: Python<'_>,
@@ -183,13 +185,23 @@ impl NativeWorld {
         address: &str,
         send_priority: i64,
         recv_priority: i64,
+        when_full: Option<&str>,
     ) -> PyResult<()> {
-        let options = endpoint_options(py, send_priority, recv_priority)?;
+        let options = endpoint_options(py, send_priority, recv_priority, when_full)?;
         translate(py, self.lock().listen(socket_of(socket), address, options))
     }
 
-    fn dial(&self, py: Python<'_>, socket: u32, address: &str, send_priority: i64, recv_priority: i64) -> PyResult<()> {
-        let options = endpoint_options(py, send_priority, recv_priority)?;
+    #[pyo3(signature = (socket, address, send_priority=8, recv_priority=8, when_full=None))]
+    fn dial(
+        &self,
+        py: Python<'_>,
+        socket: u32,
+        address: &str,
+        send_priority: i64,
+        recv_priority: i64,
+        when_full: Option<&str>,
+    ) -> PyResult<()> {
+        let options = endpoint_options(py, send_priority, recv_priority, when_full)?;
         translate(py, self.lock().dial(socket_of(socket), address, options))
     }
 
@@ -199,6 +211,24 @@ impl NativeWorld {
 
     fn close_context(&self, py: Python<'_>, socket: u32, context: u32) -> PyResult<()> {
         translate(py, self.lock().close_context(socket_of(socket), ContextId::from_number(context)))
+    }
+
+    #[pyo3(signature = (socket, prefix, context=0))]
+    fn subscribe(&self, py: Python<'_>, socket: u32, prefix: &Bound<'_, PyAny>, context: u32) -> PyResult<()> {
+        let prefix = body_of(prefix)?;
+        translate(py, self.lock().subscribe(socket_of(socket), ContextId::from_number(context), &prefix))
+    }
+
+    #[pyo3(signature = (socket, prefix, context=0))]
+    fn unsubscribe(&self, py: Python<'_>, socket: u32, prefix: &Bound<'_, PyAny>, context: u32) -> PyResult<()> {
+        let prefix = body_of(prefix)?;
+        translate(py, self.lock().unsubscribe(socket_of(socket), ContextId::from_number(context), &prefix))
+    }
+
+    #[pyo3(signature = (socket, span, context=0))]
+    fn set_survey_deadline(&self, py: Python<'_>, socket: u32, span: f64, context: u32) -> PyResult<()> {
+        let span = seconds(py, "survey_deadline", span)?;
+        translate(py, self.lock().set_survey_deadline(socket_of(socket), ContextId::from_number(context), span))
     }
 
     #[pyo3(signature = (socket, data, deadline_ns=None, context=0))]
@@ -372,7 +402,7 @@ fn client(py: Python<'_>, host: u32, dials: Vec<(String, i64)>) -> PyResult<Clie
     let default = i64::from(EndpointOptions::default().recv_priority.level());
     let targets = dials
         .into_iter()
-        .map(|(address, level)| Ok((address, endpoint_options(py, level, default)?)))
+        .map(|(address, level)| Ok((address, endpoint_options(py, level, default, None)?)))
         .collect::<PyResult<_>>()?;
     Ok(ClientPlan { host: host_of(host), targets })
 }

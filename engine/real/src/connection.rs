@@ -3,17 +3,17 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use bytes::{Buf, BytesMut};
-use sp_proto::wire::{self, Input, Reader};
-use sp_proto::{DownReason, Message, PeerFault, PipeId, Socket, Time};
+use bytes::{Buf, Bytes, BytesMut};
+use sp_proto::wire::{self, Input};
+use sp_proto::{Address, DownReason, Message, PeerFault, PipeId, Socket, Time};
 
 use crate::poller::Interest;
-use crate::transport::Stream;
+use crate::transport::carrier::{Carrier, Credentials};
+use crate::transport::{Session, Stream, inproc};
 
 /// One connection of a socket, from the attempt to make it until it is gone.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: Stream,
     /// The endpoint that made it.
     pub(crate) endpoint: usize,
     pub(crate) phase: Phase,
@@ -21,15 +21,11 @@ pub(crate) struct Connection {
     pub(crate) deadline: Time,
     /// What its descriptor is polled for now.
     pub(crate) polled: Interest,
-    reader: Reader,
-    input: BytesMut,
-    output: BytesMut,
-    /// How much of the front of `output` is the rest of something whose beginning is written.
-    begun: usize,
+    /// Tells it apart from every other one of its socket, earlier ones too.
+    pub(crate) serial: u64,
+    way: Way,
     /// The machine's queue is full; nothing is read.
     paused: bool,
-    /// The kernel's buffer is full; nothing is written.
-    blocked: bool,
     /// It ends as if the process had been killed.
     aborted: bool,
 }
@@ -39,16 +35,24 @@ pub(crate) struct Connection {
 pub(crate) enum Phase {
     Connecting,
     Greeting,
+    /// The peer has greeted with this endpoint id, and the program is asked whether to admit it.
+    Knocking(u16),
     Up(PipeId),
 }
 
 /// A peer, for whoever wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its pipe.
-    pub pipe: u32,
-    /// Its address, or `inproc`.
+    /// Its pipe, once it is up.
+    pub pipe: Option<u32>,
+    /// Where it is: scheme, host and port on a network, the path of an ipc socket, or the name of an inproc one.
     pub address: String,
+    /// The address of the endpoint that made the connection.
+    pub endpoint: Address,
+    /// Who it is; only for ipc.
+    pub credentials: Option<Credentials>,
+    /// Its certificate in DER, if it has shown one; only with TLS.
+    pub certificate: Option<Vec<u8>>,
 }
 
 /// What reading found.
@@ -60,57 +64,90 @@ pub(crate) enum Found {
     Nothing,
 }
 
+#[derive(Debug)]
+enum Way {
+    Bytes(ByteWay),
+    Inproc(inproc::Stream),
+}
+
+/// A carrier with what is spoken over it.
+#[derive(Debug)]
+struct ByteWay {
+    carrier: Carrier,
+    session: Session,
+    input: BytesMut,
+    output: BytesMut,
+    /// How much of the front of `output` is no message, or the rest of one whose beginning is written.
+    begun: usize,
+    /// Messages in what is sealed but not written.
+    sealed: usize,
+    /// The kernel's buffer is full; nothing is written.
+    blocked: bool,
+}
+
 impl Connection {
-    pub(crate) fn new(stream: Stream, endpoint: usize, phase: Phase, socket: &Socket, deadline: Time) -> Connection {
-        let mut connection = Connection {
-            stream,
-            endpoint,
-            phase,
-            deadline,
-            polled: Interest::NONE,
-            reader: Reader::new(socket.kind(), socket.options().max_message),
-            input: BytesMut::new(),
-            output: BytesMut::new(),
-            begun: 0,
-            paused: false,
-            blocked: false,
-            aborted: false,
+    /// `session` makes what a connection that carries bytes needs.
+    pub(crate) fn new(
+        stream: Stream,
+        endpoint: usize,
+        phase: Phase,
+        deadline: Time,
+        serial: u64,
+        session: impl FnOnce() -> Result<Session, PeerFault>,
+    ) -> Result<Connection, PeerFault> {
+        let way = match stream {
+            Stream::Bytes(carrier) => Way::Bytes(ByteWay::new(carrier, session()?)),
+            Stream::Inproc(stream) => Way::Inproc(stream),
         };
-        if matches!(connection.stream, Stream::Tcp(_)) {
-            connection.output.extend_from_slice(&wire::greeting(socket.kind()));
-            // It is no message, and not to be looked at as one.
-            connection.begun = wire::GREETING_LEN;
-        }
-        connection
+        let polled = Interest::NONE;
+        Ok(Connection { endpoint, phase, deadline, polled, serial, way, paused: false, aborted: false })
+    }
+
+    pub(crate) fn is_inproc(&self) -> bool {
+        matches!(self.way, Way::Inproc(_))
     }
 
     /// What its descriptor should be polled for.
     pub(crate) fn interest(&self) -> Interest {
+        let blocked = self.is_blocked();
         match self.phase {
             Phase::Connecting => Interest::WRITE,
-            Phase::Greeting | Phase::Up(_) => Interest { read: !self.paused, write: self.blocked, once: false },
+            Phase::Knocking(_) => Interest { read: false, write: blocked, once: false },
+            Phase::Greeting | Phase::Up(_) => Interest { read: !self.paused, write: blocked, once: false },
         }
     }
 
     /// Its descriptor, if it has one.
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match &self.stream {
-            Stream::Tcp(stream) => Some(stream.as_fd()),
-            Stream::Inproc(_) => None,
+        match &self.way {
+            Way::Bytes(way) => Some(way.carrier.as_fd()),
+            Way::Inproc(_) => None,
         }
     }
 
-    pub(crate) fn peer(&self) -> String {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.peer().map_or_else(|| "tcp".into(), |peer| format!("tcp://{peer}")),
-            Stream::Inproc(_) => "inproc".into(),
+    /// Who is at the other end. `endpoint` is the address of the endpoint that made the connection.
+    pub(crate) fn peer(&self, endpoint: &Address) -> Peer {
+        let (address, credentials, certificate) = match &self.way {
+            Way::Bytes(way) => {
+                let certificate = way.session.tls.as_ref().and_then(|tls| tls.peer_certificate());
+                let address = way.carrier.peer().map(|place| format!("{}://{place}", endpoint.transport));
+                (address, way.carrier.credentials(), certificate)
+            }
+            Way::Inproc(_) => (None, None, None),
+        };
+        Peer {
+            pipe: if let Phase::Up(pipe) = self.phase { Some(pipe.word()) } else { None },
+            address: address.unwrap_or_else(|| endpoint.to_string()),
+            endpoint: endpoint.clone(),
+            credentials,
+            certificate,
         }
     }
 
     /// The attempt to connect has ended, well or not.
     pub(crate) fn finish_connecting(&mut self) -> io::Result<()> {
-        if let Stream::Tcp(stream) = &self.stream {
-            stream.connected()?;
+        if let Way::Bytes(way) = &self.way {
+            way.carrier.connected()?;
         }
         self.phase = Phase::Greeting;
         Ok(())
@@ -124,166 +161,97 @@ impl Connection {
     /// Nothing more is delivered, as when the process is killed.
     pub(crate) fn abort(&mut self) {
         self.aborted = true;
-        match &self.stream {
-            Stream::Tcp(stream) => stream.abort(),
-            Stream::Inproc(stream) => stream.abort(),
+        match &self.way {
+            Way::Bytes(way) => way.carrier.abort(),
+            Way::Inproc(stream) => stream.abort(),
         }
     }
 
-    /// Says goodbye to the peer, which would not hear it while a forked process holds the same descriptor.
-    pub(crate) fn hang_up(&self) {
-        match &self.stream {
-            Stream::Tcp(stream) if !self.aborted => stream.hang_up(),
-            Stream::Tcp(_) | Stream::Inproc(_) => {}
+    /// Says goodbye to the peer, in words if there are some and by the end of the stream, which it would not notice while
+    /// a forked process holds the same descriptor.
+    pub(crate) fn hang_up(&mut self) {
+        if let Way::Bytes(way) = &mut self.way
+            && !self.aborted
+        {
+            if matches!(self.phase, Phase::Up(_)) {
+                way.say_goodbye();
+            }
+            way.carrier.hang_up();
         }
     }
 
     /// Is everything written that was taken from the machine?
     pub(crate) fn is_flushed(&self) -> bool {
-        self.output.is_empty()
+        match &self.way {
+            Way::Bytes(way) => way.is_flushed(),
+            Way::Inproc(_) => true,
+        }
     }
 
     /// Messages that were taken from the machine and are not wholly written.
     pub(crate) fn unsent(&self) -> usize {
-        let Phase::Up(_) = self.phase else {
-            return 0;
-        };
-        let mut count = usize::from(self.begun > 0);
-        let mut place = self.begun;
-        while place < self.output.len() {
-            place += frame_len(&self.output[place..]);
-            count += 1;
+        match (&self.way, self.phase) {
+            (Way::Bytes(way), Phase::Up(_)) => way.unsent(),
+            _ => 0,
         }
-        count
     }
 
     /// Reads what is there and tells the machine, until there is nothing, the machine has no room or the peer greets.
     pub(crate) fn read(&mut self, now: Time, socket: &mut Socket, scratch: &mut [u8]) -> Result<Found, DownReason> {
-        if matches!(self.stream, Stream::Inproc(_)) {
-            return self.take(now, socket);
-        }
-        // A peer that never stops must not keep the others from being read.
-        for _ in 0..READS_AT_ONCE {
-            if let Some(peer) = self.parse(now, socket)? {
-                return Ok(Found::Greeting(peer));
-            }
-            if self.paused {
-                return Ok(Found::Nothing);
-            }
-            let Stream::Tcp(stream) = &self.stream else {
-                return Ok(Found::Nothing);
-            };
-            let Some(count) = stream.read(scratch).map_err(|_| DownReason::Lost)? else {
-                return Ok(Found::Nothing);
-            };
-            if count == 0 {
-                return Err(DownReason::Lost);
-            }
-            self.input.extend_from_slice(&scratch[..count]);
-            if count < scratch.len() {
-                return Ok(self.parse(now, socket)?.map_or(Found::Nothing, Found::Greeting));
+        let way = match &mut self.way {
+            Way::Bytes(way) => way,
+            Way::Inproc(_) => return self.take(now, socket),
+        };
+        let result = way.read(now, socket, self.phase, &mut self.paused, scratch);
+        if !way.is_flushed() && !way.blocked {
+            // An answer to what was read, or why the connection ends.
+            let written = way.write();
+            if result.is_ok() {
+                written?;
             }
         }
-        Ok(self.parse(now, socket)?.map_or(Found::Nothing, Found::Greeting))
+        result
     }
 
     /// Writes what the machine has to transmit, as far as the kernel takes it.
     pub(crate) fn write(&mut self, now: Time, socket: &mut Socket) -> Result<(), DownReason> {
-        let Phase::Up(pipe) = self.phase else {
-            return self.write_output();
-        };
-        if let Stream::Inproc(stream) = &self.stream {
-            while stream.has_room() {
-                let Some(message) = socket.poll_transmit(now, pipe) else {
-                    return Ok(());
-                };
-                stream.put(std::iter::once(message));
+        match (&mut self.way, self.phase) {
+            (Way::Bytes(way), Phase::Up(pipe)) => way.transmit(now, socket, pipe),
+            (Way::Bytes(way), _) => way.write(),
+            (Way::Inproc(stream), Phase::Up(pipe)) => {
+                while stream.has_room() {
+                    let Some(message) = socket.poll_transmit(now, pipe) else {
+                        return Ok(());
+                    };
+                    stream.put(std::iter::once(message));
+                }
+                Ok(())
             }
-            return Ok(());
-        }
-        loop {
-            while self.output.len() < OUTPUT_AT_ONCE
-                && let Some(message) = socket.poll_transmit(now, pipe)
-            {
-                wire::put_frame(&message, &mut self.output);
-            }
-            if self.output.is_empty() {
-                return Ok(());
-            }
-            self.write_output()?;
-            if self.blocked {
-                return Ok(());
-            }
+            (Way::Inproc(_), _) => Ok(()),
         }
     }
 
     /// The descriptor is writable again.
     pub(crate) fn unblock(&mut self) {
-        self.blocked = false;
+        if let Way::Bytes(way) = &mut self.way {
+            way.blocked = false;
+        }
     }
 
     /// Is it waiting for the kernel's buffer to drain?
     pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked
+        matches!(&self.way, Way::Bytes(way) if way.blocked)
     }
 
-    fn write_output(&mut self) -> Result<(), DownReason> {
-        let Stream::Tcp(stream) = &self.stream else {
-            return Ok(());
-        };
-        while !self.output.is_empty() {
-            match stream.write(&self.output).map_err(|_| DownReason::Lost)? {
-                Some(count) if count == self.output.len() => break,
-                Some(count) => {
-                    while self.begun < count {
-                        self.begun += frame_len(&self.output[self.begun..]);
-                    }
-                    self.begun -= count;
-                    self.output.advance(count);
-                }
-                None => {
-                    self.blocked = true;
-                    return Ok(());
-                }
-            }
-        }
-        // Also because advancing has eaten the front of the allocation: start at its beginning again.
-        self.output.clear();
-        self.begun = 0;
-        Ok(())
-    }
-
-    /// Tells the machine of every whole message in the buffer it has room for; returns the peer's id if it greeted.
-    fn parse(&mut self, now: Time, socket: &mut Socket) -> Result<Option<u16>, DownReason> {
-        loop {
-            if let Phase::Up(pipe) = self.phase {
-                if self.reader.missing(&self.input) > 0 {
-                    return self.reader.next(&mut self.input).map(|_| None).map_err(DownReason::Fault);
-                }
-                if !socket.admits(pipe) {
-                    self.paused = true;
-                    return Ok(None);
-                }
-                match self.reader.next(&mut self.input).map_err(DownReason::Fault)? {
-                    Some(Input::Message(wire)) => socket.handle_message(now, pipe, wire),
-                    Some(Input::Greeting { .. }) | None => return Ok(None),
-                }
-            } else {
-                return match self.reader.next(&mut self.input).map_err(DownReason::Fault)? {
-                    Some(Input::Greeting { peer }) => Ok(Some(peer)),
-                    Some(Input::Message(_)) | None => Ok(None),
-                };
-            }
-        }
-    }
-
-    /// The same for a connection within the process.
+    /// The same as reading, for a connection within the process.
     fn take(&mut self, now: Time, socket: &mut Socket) -> Result<Found, DownReason> {
-        let Stream::Inproc(stream) = &self.stream else {
+        let Way::Inproc(stream) = &self.way else {
             return Ok(Found::Nothing);
         };
-        let Phase::Up(pipe) = self.phase else {
-            return Ok(Found::Greeting(stream.peer().id()));
+        let pipe = match self.phase {
+            Phase::Up(pipe) => pipe,
+            Phase::Knocking(_) => return Ok(Found::Nothing),
+            Phase::Connecting | Phase::Greeting => return Ok(Found::Greeting(stream.peer().id())),
         };
         loop {
             if !socket.admits(pipe) {
@@ -303,13 +271,189 @@ impl Connection {
     }
 }
 
-/// Bytes of the frame at the front.
-fn frame_len(mut output: &[u8]) -> usize {
-    wire::FRAME_HEADER_LEN + output.get_u64() as usize
+impl ByteWay {
+    fn new(carrier: Carrier, mut session: Session) -> ByteWay {
+        let mut output = BytesMut::new();
+        session.codec.open(&mut output);
+        let begun = output.len();
+        ByteWay { carrier, session, input: BytesMut::new(), output, begun, sealed: 0, blocked: false }
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.output.is_empty() && self.session.tls.as_ref().is_none_or(|tls| tls.sealed.is_empty())
+    }
+
+    fn unsent(&self) -> usize {
+        let sealed = if self.session.tls.as_ref().is_some_and(|tls| !tls.sealed.is_empty()) { self.sealed } else { 0 };
+        sealed + usize::from(self.begun > 0) + self.whole_messages()
+    }
+
+    /// Messages of which nothing is written.
+    fn whole_messages(&self) -> usize {
+        let (mut count, mut place) = (0, self.begun);
+        while place < self.output.len() {
+            place += self.session.codec.frame_len(&self.output[place..]);
+            count += 1;
+        }
+        count
+    }
+
+    fn read(
+        &mut self,
+        now: Time,
+        socket: &mut Socket,
+        phase: Phase,
+        paused: &mut bool,
+        scratch: &mut [u8],
+    ) -> Result<Found, DownReason> {
+        // A peer that never stops must not keep the others from being read.
+        for _ in 0..READS_AT_ONCE {
+            if let Some(peer) = self.parse(now, socket, phase, paused)? {
+                return Ok(Found::Greeting(peer));
+            }
+            if *paused || matches!(phase, Phase::Knocking(_)) {
+                return Ok(Found::Nothing);
+            }
+            let Some(count) = self.carrier.read(scratch).map_err(|_| DownReason::Lost)? else {
+                return Ok(Found::Nothing);
+            };
+            if count == 0 {
+                return Err(DownReason::Lost);
+            }
+            match &mut self.session.tls {
+                None => self.input.extend_from_slice(&scratch[..count]),
+                Some(tls) => tls.read(&scratch[..count], &mut self.input).map_err(DownReason::Fault)?,
+            }
+            if count < scratch.len() {
+                break;
+            }
+        }
+        Ok(self.parse(now, socket, phase, paused)?.map_or(Found::Nothing, Found::Greeting))
+    }
+
+    /// Tells the machine of every whole message in the buffer it has room for; returns the peer's id if it greeted.
+    fn parse(
+        &mut self,
+        now: Time,
+        socket: &mut Socket,
+        phase: Phase,
+        paused: &mut bool,
+    ) -> Result<Option<u16>, DownReason> {
+        let codec = &mut self.session.codec;
+        loop {
+            match phase {
+                Phase::Up(pipe) => {
+                    if codec.missing(&self.input) == 0 && !socket.admits(pipe) {
+                        *paused = true;
+                        return Ok(None);
+                    }
+                    match codec.next(&mut self.input, &mut self.output).map_err(DownReason::Fault)? {
+                        Some(Input::Message(wire)) => socket.handle_message(now, pipe, wire),
+                        Some(Input::Greeting { .. }) | None => return Ok(None),
+                    }
+                }
+                Phase::Knocking(_) => return Ok(None),
+                Phase::Connecting | Phase::Greeting => {
+                    let found = codec.next(&mut self.input, &mut self.output);
+                    self.begun = self.output.len();
+                    return match found.map_err(DownReason::Fault)? {
+                        Some(Input::Greeting { peer }) => Ok(Some(peer)),
+                        Some(Input::Message(_)) | None => Ok(None),
+                    };
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self, now: Time, socket: &mut Socket, pipe: PipeId) -> Result<(), DownReason> {
+        loop {
+            while self.output.len() < OUTPUT_AT_ONCE
+                && let Some(message) = socket.poll_transmit(now, pipe)
+            {
+                self.session.codec.put(&message, &mut self.output);
+            }
+            if self.is_flushed() {
+                return Ok(());
+            }
+            self.write()?;
+            if self.blocked {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes what is there, as far as the kernel takes it.
+    fn write(&mut self) -> Result<(), DownReason> {
+        if self.session.tls.is_some() {
+            return self.write_sealed();
+        }
+        while !self.output.is_empty() {
+            match self.carrier.write(&self.output).map_err(|_| DownReason::Lost)? {
+                Some(count) if count == self.output.len() => break,
+                Some(count) => {
+                    while self.begun < count {
+                        self.begun += self.session.codec.frame_len(&self.output[self.begun..]);
+                    }
+                    self.begun -= count;
+                    self.output.advance(count);
+                }
+                None => {
+                    self.blocked = true;
+                    return Ok(());
+                }
+            }
+        }
+        // Also because advancing has eaten the front of the allocation: start at its beginning again.
+        self.output.clear();
+        self.begun = 0;
+        Ok(())
+    }
+
+    /// The same through a secure channel.
+    fn write_sealed(&mut self) -> Result<(), DownReason> {
+        loop {
+            let is_idle = self.session.tls.as_ref().is_some_and(|tls| tls.sealed.is_empty());
+            let messages = if is_idle { self.whole_messages() } else { 0 };
+            let Some(tls) = &mut self.session.tls else {
+                return Ok(());
+            };
+            if is_idle {
+                if self.output.is_empty() || !tls.is_open() {
+                    return Ok(());
+                }
+                tls.write(&self.output);
+                self.sealed = messages;
+                self.output.clear();
+                self.begun = 0;
+            }
+            match self.carrier.write(&tls.sealed).map_err(|_| DownReason::Lost)? {
+                Some(count) if count == tls.sealed.len() => tls.sealed.clear(),
+                Some(count) => tls.sealed.advance(count),
+                None => {
+                    self.blocked = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Tells the peer that this is the end, if that can be done without waiting.
+    fn say_goodbye(&mut self) {
+        if self.blocked || !self.is_flushed() {
+            return;
+        }
+        self.session.codec.close(&mut self.output);
+        self.begun = self.output.len();
+        let _ = self.write();
+        if let Some(tls) = &mut self.session.tls {
+            tls.close();
+            let _ = self.write();
+        }
+    }
 }
 
 /// What the machine expects from the wire: header words in front of the body.
-fn flatten(message: Message) -> bytes::Bytes {
+fn flatten(message: Message) -> Bytes {
     if message.header.is_empty() {
         return message.body;
     }

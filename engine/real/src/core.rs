@@ -11,18 +11,21 @@ use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use slab::Slab;
 use sp_proto::{
-    Address, Answer, Attachment, ContextId, Dialer, DialerState, DownReason, EndpointOptions, Kind, OpError, PeerFault,
-    PipeId, Refused, Socket, Ticket, Time, Timers,
+    Address, Answer, Attachment, ContextId, Dialer, DialerState, DownReason, Kind, OpError, PeerFault, PipeId, Refused,
+    Socket, Ticket, Time, Timers,
 };
 
 use crate::bell::Bell;
 use crate::clock;
 use crate::connection::{Connection, Found, Peer, Phase};
+use crate::endpoint::{Endpoint, EndpointReport, EndpointSettings, Role};
 use crate::gather::Gather;
+use crate::news::{Happening, News, What};
 use crate::poller::{Interest, Poller, Ready};
 use crate::resolver::Lookups;
+use crate::socket::SocketOptions;
 use crate::spin::Spin;
-use crate::transport::{self, Door, Listener, Place, Stream};
+use crate::transport::{self, Door, Listener, Place, Stream, tls};
 
 /// The machine and everything around it.
 #[derive(Debug)]
@@ -56,6 +59,13 @@ pub(crate) struct Core {
     /// Endpoints at which something failed, until it is tried again.
     retries: Timers<usize>,
     pub(crate) accepts_failed: u64,
+    /// Connections that had not greeted and made way for newer ones.
+    pub(crate) evicted: u64,
+    /// What happened, for whoever wants to know.
+    pub(crate) news: News,
+    max_half_open: usize,
+    max_connections: usize,
+    next_serial: u64,
     /// Connections within the process; they ring instead of being polled.
     inproc: Vec<usize>,
     has_inproc_listener: bool,
@@ -80,37 +90,20 @@ pub(crate) enum Care {
     Led,
 }
 
-#[derive(Debug)]
-enum Endpoint {
-    Listener {
-        listener: Listener,
-        options: EndpointOptions,
-    },
-    Dialer {
-        dialer: Dialer,
-        address: Address,
-        options: EndpointOptions,
-        /// Attempts so far; a name with several addresses has its turn at each.
-        attempts: usize,
-    },
-}
-
 impl Core {
     pub(crate) fn new(
         socket: Socket,
         poller: Arc<Poller>,
         bell: Arc<Bell>,
-        spin: Duration,
-        gather: Duration,
+        options: &SocketOptions,
         luck: Pcg64Mcg,
     ) -> Core {
         Core {
             lookups: Lookups::new(bell.clone()),
             looking_up: 0,
             door: Door { kind: socket.kind(), bell },
-            // Gathering would delay a request, which somebody waits for.
-            gather: Gather::new(if socket.kind() == Kind::Push { gather } else { Duration::ZERO }),
-            spin: Spin::new(spin),
+            gather: Gather::new(if gathers(socket.kind()) { options.gather } else { Duration::ZERO }),
+            spin: Spin::new(options.spin),
             socket,
             leader: false,
             attached: false,
@@ -127,6 +120,11 @@ impl Core {
             handshakes: Timers::default(),
             retries: Timers::default(),
             accepts_failed: 0,
+            evicted: 0,
+            news: News::default(),
+            max_half_open: options.max_half_open,
+            max_connections: options.max_connections,
+            next_serial: 0,
             inproc: Vec::new(),
             has_inproc_listener: false,
             last_dial_error: None,
@@ -141,20 +139,25 @@ impl Core {
     }
 
     /// Starts to accept what a listener brings.
-    pub(crate) fn listen(&mut self, listener: Listener, options: EndpointOptions) -> io::Result<()> {
+    pub(crate) fn listen(
+        &mut self,
+        listener: Listener,
+        settings: &EndpointSettings,
+        tls: Option<tls::Config>,
+    ) -> io::Result<()> {
         let entry = self.endpoints.vacant_entry();
         match listener.descriptor() {
             Some(descriptor) => self.poller.add(descriptor, LISTENER | entry.key() as u64, Interest::READ)?,
             None => self.has_inproc_listener = true,
         }
-        entry.insert(Endpoint::Listener { listener, options });
+        entry.insert(Endpoint::listener(listener, settings, tls));
         Ok(())
     }
 
     /// Starts to keep a connection up.
-    pub(crate) fn dial(&mut self, now: Time, address: Address, options: EndpointOptions) {
+    pub(crate) fn dial(&mut self, now: Time, address: Address, settings: &EndpointSettings, tls: Option<tls::Config>) {
         let dialer = Dialer::new(now, self.socket.options(), self.luck.random());
-        let key = self.endpoints.insert(Endpoint::Dialer { dialer, address, options, attempts: 0 });
+        let key = self.endpoints.insert(Endpoint::dialer(dialer, address, settings, tls));
         self.connect(now, key);
         self.settle(now);
     }
@@ -284,9 +287,9 @@ impl Core {
     /// taken is still delivered.
     pub(crate) fn shut(&mut self, now: Time, abort: bool) {
         for (_, endpoint) in &mut self.endpoints {
-            match endpoint {
-                Endpoint::Dialer { dialer, .. } => dialer.close(),
-                Endpoint::Listener { listener, .. } => {
+            match &mut endpoint.role {
+                Role::Dialer { dialer, .. } => dialer.close(),
+                Role::Listener(listener) => {
                     if let Some(descriptor) = listener.descriptor() {
                         self.poller.remove(descriptor);
                     }
@@ -305,14 +308,42 @@ impl Core {
         self.socket.close();
     }
 
+    /// The peers whose pipes are up.
     pub(crate) fn peers(&self) -> Vec<Peer> {
         self.connections
             .iter()
-            .filter_map(|(_, connection)| match connection.phase {
-                Phase::Up(pipe) => Some(Peer { pipe: pipe.word(), address: connection.peer() }),
-                Phase::Connecting | Phase::Greeting => None,
-            })
+            .filter(|(_, connection)| matches!(connection.phase, Phase::Up(_)))
+            .filter_map(|(_, connection)| Some(connection.peer(&self.endpoints.get(connection.endpoint)?.address)))
             .collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn peer_count(&self) -> usize {
+        self.carriers.iter().flatten().count()
+    }
+
+    /// Its endpoints, in the order in which they were made.
+    pub(crate) fn endpoints(&self) -> Vec<EndpointReport> {
+        self.endpoints.iter().map(|(_, endpoint)| endpoint.report()).collect()
+    }
+
+    /// The program has decided about a peer that knocked. Says whether the peer was still waiting.
+    pub(crate) fn admit(&mut self, now: Time, serial: u64, admitted: bool) -> bool {
+        let knocking = self.connections.iter().find_map(|(key, connection)| match connection.phase {
+            Phase::Knocking(peer) if connection.serial == serial => Some((key, peer)),
+            _ => None,
+        });
+        let Some((key, peer)) = knocking else {
+            return false;
+        };
+        if admitted {
+            self.attach(now, key, peer);
+            self.read(now, key);
+        } else {
+            self.refuse(now, key, "the program did not admit it".into());
+        }
+        self.settle(now);
+        true
     }
 
     /// Why the last attempt to connect failed, for error messages.
@@ -332,16 +363,17 @@ impl Core {
     fn accept(&mut self, now: Time, key: usize) {
         // A storm of connections must not keep the pipes from being served.
         for _ in 0..ACCEPTS_AT_ONCE {
-            let Some(Endpoint::Listener { listener, .. }) = self.endpoints.get(key) else {
+            let Some(Endpoint { role: Role::Listener(listener), .. }) = self.endpoints.get(key) else {
                 return;
             };
             match listener.accept() {
-                Ok(Some(stream)) => self.begin(now, stream, key, Phase::Greeting),
+                Ok(Some(stream)) => self.take_in(now, stream, key),
                 Ok(None) => return,
-                Err(_) => {
+                Err(error) => {
                     // Most likely there are no descriptors left. The connection is still there, so the listener would be
                     // reported ready again and again: it is not polled for a while.
                     self.accepts_failed += 1;
+                    self.tell(What::AcceptFailed, key, None, Some(error.to_string()));
                     self.poll_listener(key, Interest::NONE);
                     self.retries.set(now + ACCEPT_PAUSE, key);
                     return;
@@ -350,8 +382,29 @@ impl Core {
         }
     }
 
+    /// A listener has accepted a connection: there are bounds on how many.
+    fn take_in(&mut self, now: Time, stream: Stream, key: usize) {
+        let endpoint = &mut self.endpoints[key];
+        endpoint.stats.attempts += 1;
+        if endpoint.connections >= self.max_connections {
+            endpoint.stats.refused += 1;
+            let limit = self.max_connections;
+            let reason =
+                format!("the listener already has {limit} connections; max_connections is the option that says so");
+            return self.tell(What::Refused, key, None, Some(reason));
+        }
+        if endpoint.greeting.len() >= self.max_half_open
+            && let Some((_, oldest)) = endpoint.greeting.first().copied()
+        {
+            // Whoever is honest greets at once, and silent ones cannot keep it out.
+            self.evicted += 1;
+            self.drop_connection(now, oldest, DownReason::Fault(PeerFault::Silent));
+        }
+        self.begin(now, stream, key, Phase::Greeting);
+    }
+
     fn poll_listener(&mut self, key: usize, interest: Interest) {
-        if let Some(Endpoint::Listener { listener, .. }) = self.endpoints.get(key)
+        if let Some(Endpoint { role: Role::Listener(listener), .. }) = self.endpoints.get(key)
             && let Some(descriptor) = listener.descriptor()
         {
             // It fails only if the descriptor is not polled at all, and then it is never reported.
@@ -361,28 +414,32 @@ impl Core {
 
     /// It is time to try again what failed at an endpoint.
     fn retry(&mut self, now: Time, key: usize) {
-        match self.endpoints.get(key) {
-            Some(Endpoint::Listener { .. }) => {
+        match self.endpoints.get(key).map(|endpoint| &endpoint.role) {
+            Some(Role::Listener(_)) => {
                 self.poll_listener(key, Interest::READ);
                 self.accept(now, key);
             }
-            Some(Endpoint::Dialer { .. }) => self.connect(now, key),
+            Some(Role::Dialer { .. }) => self.connect(now, key),
             None => {}
         }
     }
 
     fn connect(&mut self, now: Time, key: usize) {
-        let Some(Endpoint::Dialer { dialer, address, .. }) = self.endpoints.get_mut(key) else {
+        let Some(endpoint) = self.endpoints.get_mut(key) else {
+            return;
+        };
+        let Role::Dialer { dialer, .. } = &mut endpoint.role else {
             return;
         };
         if !dialer.poll_connect(now) {
             return;
         }
-        match transport::literal(address) {
-            Some(place) => self.connect_to(now, key, place),
+        endpoint.stats.attempts += 1;
+        match transport::literal(&endpoint.address) {
+            Some(place) => self.connect_to(now, key, &place),
             None => {
                 self.looking_up += 1;
-                self.lookups.ask(key, address.clone());
+                self.lookups.ask(key, endpoint.address.clone());
             }
         }
     }
@@ -392,39 +449,44 @@ impl Core {
         for answer in self.lookups.collect() {
             self.looking_up -= 1;
             let key = answer.endpoint;
-            let Some(Endpoint::Dialer { address, attempts, .. }) = self.endpoints.get_mut(key) else {
+            let Some(Endpoint { role: Role::Dialer { attempts, .. }, .. }) = self.endpoints.get_mut(key) else {
                 continue;
             };
             match answer.places {
                 Ok(places) => {
                     let place = places[*attempts % places.len()];
                     *attempts += 1;
-                    self.connect_to(now, key, Place::Tcp(place));
+                    self.connect_to(now, key, &Place::Network(place));
                 }
-                Err(error) => {
-                    self.last_dial_error = Some(format!("{address}: {error}"));
-                    self.redial(now, key);
-                }
+                Err(error) => self.fail(now, key, error.to_string()),
             }
         }
     }
 
-    fn connect_to(&mut self, now: Time, key: usize, place: Place) {
+    fn connect_to(&mut self, now: Time, key: usize, place: &Place) {
         match Stream::dial(place, &self.door) {
-            Ok(stream @ Stream::Tcp(_)) => self.begin(now, stream, key, Phase::Connecting),
-            Ok(stream @ Stream::Inproc(_)) => self.begin(now, stream, key, Phase::Greeting),
-            Err(error) => {
-                if let Some(Endpoint::Dialer { address, .. }) = self.endpoints.get(key) {
-                    self.last_dial_error = Some(format!("{address}: {error}"));
-                }
-                self.redial(now, key);
+            Ok(stream) => {
+                let phase = if matches!(place, Place::Network(_)) { Phase::Connecting } else { Phase::Greeting };
+                self.begin(now, stream, key, phase);
             }
+            Err(error) => self.fail(now, key, error.to_string()),
         }
+    }
+
+    /// A dialer's attempt came to nothing.
+    fn fail(&mut self, now: Time, key: usize, reason: String) {
+        if let Some(endpoint) = self.endpoints.get_mut(key) {
+            endpoint.stats.failed += 1;
+            endpoint.last_error = Some(reason.clone());
+            self.last_dial_error = Some(format!("{}: {reason}", endpoint.address));
+        }
+        self.tell(What::DialFailed, key, None, Some(reason));
+        self.redial(now, key);
     }
 
     /// A dialer's attempt failed, or its connection went down.
     fn redial(&mut self, now: Time, key: usize) {
-        if let Some(Endpoint::Dialer { dialer, .. }) = self.endpoints.get_mut(key) {
+        if let Some(Endpoint { role: Role::Dialer { dialer, .. }, .. }) = self.endpoints.get_mut(key) {
             dialer.handle_down(now);
             if let DialerState::Waiting { until } = dialer.state() {
                 self.retries.set(until, key);
@@ -432,20 +494,30 @@ impl Core {
         }
     }
 
-    fn begin(&mut self, now: Time, stream: Stream, endpoint: usize, phase: Phase) {
+    fn begin(&mut self, now: Time, stream: Stream, key: usize, phase: Phase) {
         let deadline = now + self.socket.options().handshake_timeout;
-        let connection = Connection::new(stream, endpoint, phase, &self.socket, deadline);
-        let is_inproc = matches!(connection.stream, Stream::Inproc(_));
-        let key = self.connections.insert(connection);
-        self.handshakes.set(deadline, key);
+        let endpoint = &mut self.endpoints[key];
+        let (kind, max_message) = (self.socket.kind(), self.socket.options().max_message);
+        let seed = self.luck.random();
+        let session = || endpoint.session(kind, max_message, seed);
+        self.next_serial += 1;
+        let connection = match Connection::new(stream, key, phase, deadline, self.next_serial, session) {
+            Ok(connection) => connection,
+            Err(fault) => return self.fail(now, key, fault.to_string()),
+        };
+        let is_inproc = connection.is_inproc();
+        let place = self.connections.insert(connection);
+        endpoint.connections += 1;
+        endpoint.greeting.insert((deadline, place));
+        self.handshakes.set(deadline, place);
         if is_inproc {
-            self.inproc.push(key);
+            self.inproc.push(place);
         }
         if phase == Phase::Greeting {
-            self.write(now, key);
-            self.read(now, key);
+            self.write(now, place);
+            self.read(now, place);
         } else {
-            self.repoll(now, key);
+            self.repoll(now, place);
         }
     }
 
@@ -458,10 +530,7 @@ impl Core {
                 return;
             }
             if let Err(error) = connection.finish_connecting() {
-                if let Some(Endpoint::Dialer { address, .. }) = self.endpoints.get(connection.endpoint) {
-                    self.last_dial_error = Some(format!("{address}: {error}"));
-                }
-                return self.drop_connection(now, key, DownReason::Lost);
+                return self.part(now, key, DownReason::Lost, Some(error.to_string()));
             }
             return self.write(now, key);
         }
@@ -482,7 +551,7 @@ impl Core {
             let listeners: Vec<usize> = self
                 .endpoints
                 .iter()
-                .filter(|(_, endpoint)| matches!(endpoint, Endpoint::Listener { listener: Listener::Inproc(_), .. }))
+                .filter(|(_, endpoint)| matches!(endpoint.role, Role::Listener(Listener::Inproc(_))))
                 .map(|(key, _)| key)
                 .collect();
             for key in listeners {
@@ -498,7 +567,7 @@ impl Core {
     fn read(&mut self, now: Time, key: usize) {
         while let Some(connection) = self.connections.get_mut(key) {
             match SCRATCH.with_borrow_mut(|scratch| connection.read(now, &mut self.socket, scratch)) {
-                Ok(Found::Greeting(peer)) => self.attach(now, key, peer),
+                Ok(Found::Greeting(peer)) => self.greet(now, key, peer),
                 Ok(Found::Nothing) => return self.repoll(now, key),
                 Err(reason) => return self.drop_connection(now, key, reason),
             }
@@ -517,57 +586,122 @@ impl Core {
         self.repoll(now, key);
     }
 
+    /// The peer has greeted. The program may want to be asked about it.
+    fn greet(&mut self, now: Time, key: usize, peer: u16) {
+        let connection = &mut self.connections[key];
+        if self.endpoints.get(connection.endpoint).is_some_and(|endpoint| endpoint.asks) {
+            connection.phase = Phase::Knocking(peer);
+            let endpoint = connection.endpoint;
+            self.tell(What::Knocking, endpoint, Some(key), None);
+        } else {
+            self.attach(now, key, peer);
+        }
+    }
+
     /// Both sides have greeted.
     fn attach(&mut self, now: Time, key: usize, peer: u16) {
         let connection = &mut self.connections[key];
-        self.handshakes.cancel(connection.deadline, key);
-        let endpoint = match self.endpoints.get_mut(connection.endpoint) {
-            Some(Endpoint::Listener { options, .. }) => *options,
-            Some(Endpoint::Dialer { dialer, options, .. }) => {
-                dialer.handle_up(now);
-                *options
-            }
-            None => return self.drop_connection(now, key, DownReason::Closed),
+        let Some(endpoint) = self.endpoints.get_mut(connection.endpoint) else {
+            return self.drop_connection(now, key, DownReason::Closed);
         };
-        match self.socket.attach(now, Attachment { peer, endpoint }) {
+        match self.socket.attach(now, Attachment { peer, endpoint: endpoint.options }) {
             Ok(pipe) => {
+                self.handshakes.cancel(connection.deadline, key);
+                endpoint.greeting.remove(&(connection.deadline, key));
+                endpoint.stats.pipes_up += 1;
+                endpoint.last_error = None;
+                if let Role::Dialer { dialer, .. } = &mut endpoint.role {
+                    dialer.handle_up(now);
+                }
                 connection.phase = Phase::Up(pipe);
                 if self.carriers.len() <= pipe.slot() {
                     self.carriers.resize(pipe.slot() + 1, None);
                 }
                 self.carriers[pipe.slot()] = Some(key);
+                let endpoint = connection.endpoint;
+                self.tell(What::Up, endpoint, Some(key), None);
             }
             Err(Refused::Peer(fault)) => self.drop_connection(now, key, DownReason::Fault(fault)),
-            Err(Refused::TooManyPipes(_) | Refused::Occupied | Refused::Closed) => {
-                self.drop_connection(now, key, DownReason::Closed)
+            Err(refused @ (Refused::TooManyPipes(_) | Refused::Occupied | Refused::Closed)) => {
+                self.refuse(now, key, refused.to_string());
             }
         }
     }
 
+    /// A peer is not wanted.
+    fn refuse(&mut self, now: Time, key: usize, reason: String) {
+        let endpoint = self.connections[key].endpoint;
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.stats.refused += 1;
+        }
+        self.tell(What::Refused, endpoint, Some(key), Some(reason.clone()));
+        self.part(now, key, DownReason::Closed, Some(reason));
+    }
+
     fn drop_connection(&mut self, now: Time, key: usize, reason: DownReason) {
-        let Some(connection) = self.connections.try_remove(key) else {
+        self.part(now, key, reason, None);
+    }
+
+    /// Ends a connection. `words` say why, if they say more than `reason`.
+    fn part(&mut self, now: Time, key: usize, reason: DownReason, words: Option<String>) {
+        let Some(connection) = self.connections.get(key) else {
             return;
         };
+        let (endpoint, phase) = (connection.endpoint, connection.phase);
+        let words = words.unwrap_or_else(|| reason.to_string());
+        if let Phase::Up(_) = phase {
+            self.tell(What::Down, endpoint, Some(key), Some(words.clone()));
+        }
+        let mut connection = self.connections.remove(key);
         self.handshakes.cancel(connection.deadline, key);
-        self.inproc.retain(|other| *other != key);
+        if connection.is_inproc() {
+            self.inproc.retain(|other| *other != key);
+        }
         if connection.polled != Interest::NONE
             && let Some(descriptor) = connection.descriptor()
         {
             self.poller.remove(descriptor);
         }
         connection.hang_up();
-        match connection.phase {
+        let mut dials = false;
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.connections -= 1;
+            endpoint.greeting.remove(&(connection.deadline, key));
+            endpoint.stats.pipes_down += u64::from(matches!(phase, Phase::Up(_)));
+            dials = endpoint.is_dialer();
+        }
+        match phase {
             Phase::Up(pipe) => {
                 self.carriers[pipe.slot()] = None;
                 self.socket.detach(now, pipe, reason);
+                self.redial(now, endpoint);
             }
-            Phase::Connecting | Phase::Greeting => {
+            Phase::Connecting | Phase::Greeting | Phase::Knocking(_) => {
                 if let DownReason::Fault(fault) = reason {
                     self.socket.handle_fault(fault);
                 }
+                if dials {
+                    self.fail(now, endpoint, words);
+                } else if let Some(listener) = self.endpoints.get_mut(endpoint) {
+                    listener.stats.failed += 1;
+                }
             }
         }
-        self.redial(now, connection.endpoint);
+    }
+
+    /// Notes what happened.
+    fn tell(&mut self, what: What, endpoint: usize, connection: Option<usize>, reason: Option<String>) {
+        let Some(endpoint) = self.endpoints.get(endpoint) else {
+            return;
+        };
+        let connection = connection.and_then(|key| self.connections.get(key));
+        self.news.add(Happening {
+            what,
+            endpoint: endpoint.address.clone(),
+            peer: connection.map(|connection| connection.peer(&endpoint.address)),
+            serial: connection.map_or(0, |connection| connection.serial),
+            reason,
+        });
     }
 
     /// Polls a connection for what it now wants; one that wants nothing is not polled at all, because the end of a
@@ -593,6 +727,11 @@ impl Core {
             self.drop_connection(now, key, DownReason::Lost);
         }
     }
+}
+
+/// Does it send streams of messages that nobody waits for one by one? Gathering would delay a request.
+fn gathers(kind: Kind) -> bool {
+    matches!(kind, Kind::Push | Kind::Pub)
 }
 
 /// Registers the bell that other threads ring.

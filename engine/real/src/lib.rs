@@ -9,10 +9,13 @@
 
 mod bell;
 mod clock;
+mod codec;
 mod connection;
 mod core;
+mod endpoint;
 pub mod fork;
 mod gather;
+mod news;
 mod poller;
 mod reactor;
 mod resolver;
@@ -23,6 +26,10 @@ mod transport;
 
 pub use clock::now;
 pub use connection::Peer;
+pub use endpoint::{EndpointReport, EndpointSettings, EndpointStats};
+pub use news::{Happening, What};
 pub use shaping::{Relay, RelayError, RelayStats};
 
 pub use socket::{EndpointError, Interrupted, OpenError, Socket, SocketOptions, SocketStats};
+pub use transport::carrier::Credentials;
+pub use transport::tls::{TlsError, TlsOptions};

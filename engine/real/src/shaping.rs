@@ -23,7 +23,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use slab::Slab;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use sp_link::{Channel, Link, LinkError, LinkOptions, Luck};
 use sp_proto::Time;
 use thiserror::Error;
@@ -32,6 +32,7 @@ use crate::bell::Bell;
 use crate::clock::now;
 use crate::fork;
 use crate::poller::{Interest, Poller, Ready};
+use crate::transport::carrier::Carrier;
 use crate::transport::tcp;
 
 /// A link under real sockets. It runs in a thread of its own until it is dropped.
@@ -180,7 +181,7 @@ struct Tunnel {
     /// What the target says before is held until then.
     answer_at: Time,
     /// The connection to the target, while it is being made.
-    making: Option<tcp::Stream>,
+    making: Option<Carrier>,
     ends: [Option<End>; 2],
     lanes: [Lane; 2],
 }
@@ -350,7 +351,7 @@ impl Work {
         };
         if stream.connected().is_ok() {
             tunnel.dialled = now();
-            tunnel.ends[1] = Some(End { stream: stream.into(), polled: Interest::WRITE });
+            tunnel.ends[1] = Some(End { stream: Socket::from(stream).into(), polled: Interest::WRITE });
         } else {
             self.stats.refused += 1;
             self.poller.remove(stream.as_fd());
@@ -365,7 +366,7 @@ impl Work {
         let tunnel = &mut self.tunnels[key];
         if tunnel.dial_at.is_some_and(|at| at <= now) && !is_cut {
             tunnel.dial_at = None;
-            let making = tcp::Stream::dial(tunnel.target).and_then(|stream| {
+            let making = tcp::dial(tunnel.target).and_then(|stream| {
                 self.poller.add(stream.as_fd(), TUNNEL | (key << 1 | BACK) as u64, Interest::WRITE)?;
                 Ok(stream)
             });

@@ -12,8 +12,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use rand::RngExt;
 use sp_proto::rng_from;
 use sp_proto::{
-    Address, AddressError, Answer, ContextId, EndpointOptions, Event, Kind, OpError, OptionError, Options, Stats,
-    Ticket, Time,
+    Address, AddressError, Answer, ContextId, Kind, OpError, OptionError, Options, PipeId, PipeStats, Stats, Ticket,
+    Time,
 };
 use thiserror::Error;
 
@@ -21,10 +21,13 @@ use crate::bell::Bell;
 use crate::clock::{entropy, now};
 use crate::connection::Peer;
 use crate::core::{Care, Core, hang_bell};
+use crate::endpoint::{EndpointReport, EndpointSettings, tls_for_dialing, tls_for_listening};
 use crate::fork;
+use crate::news::Happening;
 use crate::poller::{Poller, Ready};
 use crate::reactor;
 use crate::transport::Listener;
+use crate::transport::tls::TlsError;
 
 /// A socket. Clones are the same socket; it may be used from any thread. The last clone that goes closes it, without
 /// waiting.
@@ -45,6 +48,11 @@ pub struct SocketOptions {
     /// The longest time that messages of a burst are held back to be written together. Default 50 µs; zero turns it
     /// off.
     pub gather: Duration,
+    /// Connections of one listener that may be open at once, 1 or more. Default 16,384. More are turned away.
+    pub max_connections: usize,
+    /// Connections of one listener that may be open at once before they have greeted, 1 or more. Default 1,024. If there
+    /// are more, the oldest is given up.
+    pub max_half_open: usize,
 }
 
 /// What a socket in the real world has done so far.
@@ -58,6 +66,10 @@ pub struct SocketStats {
     pub spins_failed: u64,
     /// Times that the system refused a connection to a listener, for want of descriptors or memory.
     pub accepts_failed: u64,
+    /// Connections that had not greeted and made way for newer ones.
+    pub half_open_evicted: u64,
+    /// News that nobody asked about in time.
+    pub events_dropped: u64,
 }
 
 /// The program wants its thread back: a signal came and its handler raised.
@@ -89,6 +101,9 @@ pub enum EndpointError {
         /// What it said.
         error: io::Error,
     },
+    /// A certificate or a key is not what it should be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
@@ -100,15 +115,18 @@ impl Socket {
     pub fn new(kind: Kind, options: SocketOptions) -> Result<Socket, OpenError> {
         // Real sockets want ids that no other program can guess; only here does chance come from outside.
         let mut luck = rng_from(entropy());
-        let machine = sp_proto::Socket::new(kind, options.machine, luck.random())?;
+        let machine = sp_proto::Socket::new(kind, options.machine.clone(), luck.random())?;
+        at_least_one("max_connections", options.max_connections)?;
+        at_least_one("max_half_open", options.max_half_open)?;
         let poller = Arc::new(Poller::new()?);
         let bell = Arc::new(Bell::new()?);
         hang_bell(&poller, &bell)?;
         let shared = Arc::new(Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             generation: fork::generation(),
-            core: Mutex::new(Core::new(machine, poller.clone(), bell.clone(), options.spin, options.gather, luck)),
+            core: Mutex::new(Core::new(machine, poller.clone(), bell.clone(), &options, luck)),
             handover: Condvar::new(),
+            news: Condvar::new(),
             poller,
             bell,
         });
@@ -118,8 +136,9 @@ impl Socket {
     }
 
     /// Listens at `address` for as long as the socket lives; returns the address with its port.
-    pub fn listen(&self, address: &str, options: EndpointOptions) -> Result<Address, EndpointError> {
+    pub fn listen(&self, address: &str, settings: &EndpointSettings) -> Result<Address, EndpointError> {
         let address: Address = address.parse()?;
+        let tls = tls_for_listening(&address, settings.tls.as_ref())?;
         let door = self.shared.core.lock().door();
         // Not under the lock: the address may have to be looked up.
         let listener = match Listener::bind(&address, &door) {
@@ -131,20 +150,21 @@ impl Socket {
         if core.socket.is_closed() {
             return Err(EndpointError::Closed);
         }
-        core.listen(listener, options).map_err(|error| EndpointError::System { address, error })?;
+        core.listen(listener, settings, tls).map_err(|error| EndpointError::System { address, error })?;
         self.shared.leave(core);
         Ok(bound)
     }
 
     /// Keeps a connection to `address` up for as long as the socket lives. Returns at once; a peer that is not there
     /// yet is tried again and again.
-    pub fn dial(&self, address: &str, options: EndpointOptions) -> Result<(), EndpointError> {
+    pub fn dial(&self, address: &str, settings: &EndpointSettings) -> Result<(), EndpointError> {
         let address: Address = address.parse()?;
+        let tls = tls_for_dialing(&address, settings.tls.as_ref())?;
         let mut core = self.shared.core.lock();
         if core.socket.is_closed() {
             return Err(EndpointError::Closed);
         }
-        core.dial(now(), address, options);
+        core.dial(now(), address, settings, tls);
         self.shared.leave(core);
         Ok(())
     }
@@ -219,6 +239,34 @@ impl Socket {
     }
 }
 
+/// # Waiting for news
+impl Socket {
+    /// Waits until `count` peers are connected. False if `deadline` came first, or the socket was closed.
+    pub fn wait_for_peers(
+        &self,
+        count: usize,
+        deadline: Option<Time>,
+        interrupted: impl FnMut() -> bool,
+    ) -> Result<bool, Interrupted> {
+        self.shared.wait_until(deadline, interrupted, |core| core.peer_count() >= count)
+    }
+
+    /// Waits for the next thing that happens to its endpoints and peers. None if `deadline` came first, or the socket
+    /// was closed.
+    pub fn wait_for_event(
+        &self,
+        deadline: Option<Time>,
+        interrupted: impl FnMut() -> bool,
+    ) -> Result<Option<Happening>, Interrupted> {
+        let mut found = None;
+        self.shared.wait_until(deadline, interrupted, |core| {
+            found = core.news.next();
+            found.is_some()
+        })?;
+        Ok(found)
+    }
+}
+
 /// # Calls that do not wait
 impl Socket {
     /// Sends at once, or gives the body back.
@@ -249,6 +297,70 @@ impl Socket {
         let result = core.socket.try_recv(now(), context);
         self.shared.after_recv(core);
         result
+    }
+
+    /// Sends as many of these as can be sent at once; says how many, and gives back the body it stopped at, with the
+    /// reason.
+    pub fn try_send_all(
+        &self,
+        context: ContextId,
+        bodies: impl IntoIterator<Item = Bytes>,
+    ) -> (usize, Option<(OpError, Bytes)>) {
+        let mut core = self.shared.core.lock();
+        let mut sent = 0;
+        let mut stopped = None;
+        for body in bodies {
+            match core.try_send(now(), context, body) {
+                Ok(()) => sent += 1,
+                Err(refused) => {
+                    stopped = Some(refused);
+                    break;
+                }
+            }
+        }
+        self.shared.leave(core);
+        (sent, stopped)
+    }
+
+    /// Receives what is there already, `limit` messages at most; looks at the descriptors only if there is nothing.
+    pub fn try_recv_all(&self, context: ContextId, limit: usize) -> Result<Vec<Bytes>, OpError> {
+        let mut core = self.shared.core.lock();
+        core.gather.reset();
+        let mut found = Vec::new();
+        let mut stopped = None;
+        for looked in [false, true] {
+            while found.len() < limit && stopped.is_none() {
+                match core.socket.try_recv(now(), context) {
+                    Ok(body) => found.push(body),
+                    Err(error) => stopped = Some(error),
+                }
+            }
+            if looked || !found.is_empty() || core.leader || stopped != Some(OpError::WouldBlock) {
+                break;
+            }
+            core = self.shared.look(core);
+            stopped = None;
+        }
+        self.shared.after_recv(core);
+        match stopped {
+            Some(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    /// Subscribes to messages that begin with `prefix`; SUB only. Each subscription is counted.
+    pub fn subscribe(&self, context: ContextId, prefix: &[u8]) -> Result<(), OpError> {
+        self.shared.core.lock().socket.subscribe(now(), context, prefix)
+    }
+
+    /// Takes one subscription to `prefix` back.
+    pub fn unsubscribe(&self, context: ContextId, prefix: &[u8]) -> Result<(), OpError> {
+        self.shared.core.lock().socket.unsubscribe(now(), context, prefix)
+    }
+
+    /// Says how long the next surveys of this context run; SURVEYOR only.
+    pub fn set_survey_deadline(&self, context: ContextId, span: Duration) -> Result<(), OpError> {
+        self.shared.core.lock().socket.set_survey_deadline(context, span)
     }
 
     /// Sends now or later; collect the answer with [`poll_answers`](Socket::poll_answers).
@@ -309,7 +421,7 @@ impl Socket {
         self.shared.poller.as_raw_fd()
     }
 
-    /// Opens another conversation on a REQ or REP socket.
+    /// Opens another conversation, on the kinds of sockets that hold many.
     pub fn open_context(&self) -> Result<ContextId, OpError> {
         self.shared.core.lock().socket.open_context(now())
     }
@@ -345,6 +457,8 @@ impl Socket {
             spins_paid: core.spin.paid,
             spins_failed: core.spin.failed,
             accepts_failed: core.accepts_failed,
+            half_open_evicted: core.evicted,
+            events_dropped: core.news.dropped,
         }
     }
 
@@ -357,10 +471,27 @@ impl Socket {
         core.peers()
     }
 
-    /// What happened to its pipes since last asked.
-    pub fn events(&self) -> Vec<Event> {
+    /// Its endpoints, with what each has done.
+    pub fn endpoints(&self) -> Vec<EndpointReport> {
+        self.shared.core.lock().endpoints()
+    }
+
+    /// What a pipe has done so far; none if it is gone.
+    pub fn pipe_stats(&self, pipe: u32) -> Option<PipeStats> {
+        self.shared.core.lock().socket.pipe_stats(PipeId::from_word(pipe))
+    }
+
+    /// The next thing that happened to its endpoints and peers, if nobody has asked about it.
+    pub fn event(&self) -> Option<Happening> {
+        self.shared.core.lock().news.next()
+    }
+
+    /// Decides about a peer that [knocks](crate::What::Knocking). False if it does not wait any more.
+    pub fn admit(&self, serial: u64, admitted: bool) -> bool {
         let mut core = self.shared.core.lock();
-        std::iter::from_fn(|| core.socket.poll_event()).collect()
+        let waited = core.admit(now(), serial, admitted);
+        self.shared.leave(core);
+        waited
     }
 
     /// Why the last attempt to connect failed, if one did.
@@ -408,6 +539,8 @@ impl Default for SocketOptions {
             machine: Options::default(),
             spin: Duration::from_micros(50),
             gather: Duration::from_micros(50),
+            max_connections: 16_384,
+            max_half_open: 1_024,
         }
     }
 }
@@ -418,6 +551,8 @@ pub(crate) struct Shared {
     generation: u64,
     pub(crate) core: Mutex<Core>,
     handover: Condvar,
+    /// Something happened that somebody may be waiting to hear.
+    news: Condvar,
     pub(crate) poller: Arc<Poller>,
     bell: Arc<Bell>,
 }
@@ -445,6 +580,42 @@ impl Drop for Owner {
 }
 
 impl Shared {
+    /// Waits until something holds. False if `deadline` came first.
+    fn wait_until(
+        &self,
+        deadline: Option<Time>,
+        mut interrupted: impl FnMut() -> bool,
+        mut holds: impl FnMut(&mut Core) -> bool,
+    ) -> Result<bool, Interrupted> {
+        let mut core = self.core.lock();
+        let mut checked = now();
+        loop {
+            if holds(&mut core) {
+                self.leave(core);
+                return Ok(true);
+            }
+            let present = now();
+            if deadline.is_some_and(|deadline| deadline <= present) || core.socket.is_closed() {
+                self.leave(core);
+                return Ok(false);
+            }
+            if present - checked >= SIGNAL_CHECK {
+                drop(core);
+                if interrupted() {
+                    return Err(Interrupted);
+                }
+                checked = now();
+                core = self.core.lock();
+                continue;
+            }
+            let left = deadline.map_or(SIGNAL_CHECK, |deadline| (deadline - present).min(SIGNAL_CHECK));
+            // Whoever else looks after the socket sees it happen.
+            self.leave(core);
+            core = self.core.lock();
+            self.news.wait_for(&mut core, left);
+        }
+    }
+
     fn is_ours(&self) -> bool {
         self.generation == fork::generation()
     }
@@ -549,6 +720,9 @@ impl Shared {
         if core.followers > 0 && core.has_answers() {
             self.handover.notify_all();
         }
+        if core.news.take_notice() {
+            self.news.notify_all();
+        }
         let signalled = result.is_err();
         (core, signalled)
     }
@@ -601,6 +775,9 @@ impl Shared {
 
     /// Wakes those whose tickets were answered by somebody else.
     pub(crate) fn notify(&self, core: &mut Core) {
+        if core.news.take_notice() {
+            self.news.notify_all();
+        }
         if core.has_answers() || core.socket.is_closed() {
             if core.leader || core.attached {
                 self.bell.ring();
@@ -618,6 +795,10 @@ impl Shared {
         core.turn(now(), &ready);
         self.notify(core);
     }
+}
+
+fn at_least_one(name: &'static str, value: usize) -> Result<(), OptionError> {
+    if value >= 1 { Ok(()) } else { Err(OptionError { name, value: value.to_string(), allowed: "1 or more" }) }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

@@ -1,7 +1,14 @@
-//! Transports: how connections are made. One file each, and one arm in each `match` here.
+//! Transports: how connections are made, and what they are made of.
+//!
+//! A transport is what carries bytes (one file here, one arm in each `match` below), what secures them ([`tls`], if its
+//! [`Transport::is_secure`]) and what they mean (its [`Codec`]). To add one: its scheme in `sp_proto::Transport`, a file
+//! with a listener and a way to dial, its arms here and in `codec.rs`, and a line in `tests/conformance.rs`.
 
+pub(crate) mod carrier;
 pub(crate) mod inproc;
+pub(crate) mod ipc;
 pub(crate) mod tcp;
+pub(crate) mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,18 +18,28 @@ use std::sync::Arc;
 use sp_proto::{Address, Kind, Transport};
 
 use crate::bell::Bell;
+use crate::codec::Codec;
+use carrier::Carrier;
 
 /// A connection's way to the other side.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Tcp(tcp::Stream),
+    Bytes(Carrier),
     Inproc(inproc::Stream),
+}
+
+/// What is spoken over a connection that carries bytes, and the channel in which it is spoken.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) tls: Option<Box<tls::Session>>,
+    pub(crate) codec: Codec,
 }
 
 /// Something that accepts connections.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(tcp::Listener),
+    Ipc(ipc::Listener),
     Inproc(inproc::Listener),
 }
 
@@ -36,15 +53,17 @@ pub(crate) struct Door {
 /// What can be connected to without asking anybody.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    Tcp(SocketAddr),
-    Inproc(String),
+    Network(SocketAddr),
+    File(String),
+    Name(String),
 }
 
 /// The place an address stands for; none if it has to be looked up, which may take long.
 pub(crate) fn literal(address: &Address) -> Option<Place> {
     match address.transport {
-        Transport::Tcp => tcp::literal(address).map(Place::Tcp),
-        Transport::Inproc => Some(Place::Inproc(address.rest.clone())),
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => tcp::literal(address).map(Place::Network),
+        Transport::Ipc => Some(Place::File(address.rest.clone())),
+        Transport::Inproc => Some(Place::Name(address.rest.clone())),
     }
 }
 
@@ -52,7 +71,10 @@ impl Listener {
     /// May take long, if the address has to be looked up.
     pub(crate) fn bind(address: &Address, door: &Door) -> io::Result<Listener> {
         match address.transport {
-            Transport::Tcp => tcp::Listener::bind(address).map(Listener::Tcp),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                tcp::Listener::bind(address).map(Listener::Tcp)
+            }
+            Transport::Ipc => ipc::Listener::bind(address).map(Listener::Ipc),
             Transport::Inproc => inproc::Listener::bind(address, door).map(Listener::Inproc),
         }
     }
@@ -61,6 +83,7 @@ impl Listener {
     pub(crate) fn address(&self) -> &Address {
         match self {
             Listener::Tcp(listener) => listener.address(),
+            Listener::Ipc(listener) => listener.address(),
             Listener::Inproc(listener) => listener.address(),
         }
     }
@@ -68,7 +91,8 @@ impl Listener {
     /// The next connection, if one is there.
     pub(crate) fn accept(&self) -> io::Result<Option<Stream>> {
         match self {
-            Listener::Tcp(listener) => Ok(listener.accept()?.map(Stream::Tcp)),
+            Listener::Tcp(listener) => Ok(listener.accept()?.map(Stream::Bytes)),
+            Listener::Ipc(listener) => Ok(listener.accept()?.map(Stream::Bytes)),
             Listener::Inproc(listener) => Ok(listener.accept().map(Stream::Inproc)),
         }
     }
@@ -77,6 +101,7 @@ impl Listener {
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Listener::Tcp(listener) => Some(listener.as_fd()),
+            Listener::Ipc(listener) => Some(listener.as_fd()),
             Listener::Inproc(_) => None,
         }
     }
@@ -84,10 +109,11 @@ impl Listener {
 
 impl Stream {
     /// Begins to connect.
-    pub(crate) fn dial(place: Place, door: &Door) -> io::Result<Stream> {
+    pub(crate) fn dial(place: &Place, door: &Door) -> io::Result<Stream> {
         match place {
-            Place::Tcp(target) => tcp::Stream::dial(target).map(Stream::Tcp),
-            Place::Inproc(name) => inproc::Stream::dial(&name, door).map(Stream::Inproc),
+            Place::Network(target) => tcp::dial(*target).map(Stream::Bytes),
+            Place::File(path) => ipc::dial(path).map(Stream::Bytes),
+            Place::Name(name) => inproc::Stream::dial(name, door).map(Stream::Inproc),
         }
     }
 }

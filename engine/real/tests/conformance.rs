@@ -6,19 +6,20 @@ mod common;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Barrier, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::{
-    PATIENCE, close, dial, listen, quick, recv, recv_in, recv_within, send, send_in, send_within, socket, socket_with,
-    soon, stats, until,
+    PATIENCE, close, dial, listen, quick, recv, recv_in, recv_within, send, send_in, send_within, settings, socket,
+    socket_with, soon, stats, until,
 };
 use sp_proto::wire::greeting;
-use sp_proto::{Answer, ContextId, DownReason, EndpointOptions, Event, Kind, OpError, Options, PeerFault, Priority};
-use sp_real::{EndpointError, Socket, now};
+use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, PeerFault, Priority};
+use sp_real::{EndpointError, EndpointSettings, Socket, What, now};
+use tempfile::TempDir;
 
 /// Where a test can listen; each call gives another place.
 type Place = fn() -> String;
@@ -34,6 +35,8 @@ macro_rules! for_transport {
 macro_rules! for_every_transport {
     ($promises:tt) => {
         for_transport!(tcp, || "tcp://127.0.0.1:0".to_owned(), $promises);
+        for_transport!(tls, || "tls+tcp://127.0.0.1:0".to_owned(), $promises);
+        for_transport!(ipc, super::new_path, $promises);
         for_transport!(inproc, super::new_name, $promises);
     };
 }
@@ -199,7 +202,7 @@ fn a_dialer_comes_back_when_its_listener_does(place: Place) {
 fn an_address_in_use_is_refused_and_free_again_afterwards(place: Place) {
     let (first, second) = (socket(Kind::Pull), socket(Kind::Pull));
     let address = listen(&first, &place());
-    match second.listen(&address, EndpointOptions::default()) {
+    match second.listen(&address, &settings(EndpointOptions::default())) {
         Err(EndpointError::System { address: where_to, error }) => {
             assert_eq!((where_to.to_string(), error.kind()), (address.clone(), ErrorKind::AddrInUse));
         }
@@ -208,17 +211,19 @@ fn an_address_in_use_is_refused_and_free_again_afterwards(place: Place) {
     close(&first, Duration::ZERO);
     assert_eq!(listen(&second, &address), address);
     assert!(matches!(
-        second.listen("carrier-pigeon://loft", EndpointOptions::default()),
+        second.listen("carrier-pigeon://loft", &EndpointSettings::default()),
         Err(EndpointError::Address(_))
     ));
 }
 
 fn work_goes_home_first(place: Place) {
     let (home, away, push) = (socket(Kind::Pull), socket(Kind::Pull), socket(Kind::Push));
-    let prefer = |level| EndpointOptions { send_priority: Priority::new(level).unwrap(), ..EndpointOptions::default() };
-    push.dial(&listen(&away, &place()), prefer(2)).unwrap();
+    let prefer = |level| {
+        settings(EndpointOptions { send_priority: Priority::new(level).unwrap(), ..EndpointOptions::default() })
+    };
+    push.dial(&listen(&away, &place()), &prefer(2)).unwrap();
     let address = listen(&home, &place());
-    push.dial(&address, prefer(1)).unwrap();
+    push.dial(&address, &prefer(1)).unwrap();
     until("both are there", || push.peers().len() == 2);
     for number in 0..10 {
         send(&push, format!("{number}"));
@@ -400,8 +405,8 @@ fn a_closed_socket_takes_nothing_more(place: Place) {
     assert!(pull.is_closed());
     assert_eq!(recv_within(&pull, PATIENCE), Err(OpError::Closed));
     assert_eq!(pull.try_recv(ContextId::DEFAULT), Err(OpError::Closed));
-    assert!(matches!(pull.listen(&address, EndpointOptions::default()), Err(EndpointError::Closed)));
-    assert!(matches!(pull.dial(&address, EndpointOptions::default()), Err(EndpointError::Closed)));
+    assert!(matches!(pull.listen(&address, &settings(EndpointOptions::default())), Err(EndpointError::Closed)));
+    assert!(matches!(pull.dial(&address, &settings(EndpointOptions::default())), Err(EndpointError::Closed)));
 }
 
 /// # Peers
@@ -431,11 +436,7 @@ fn a_message_that_is_too_large_costs_its_sender_the_connection(place: Place) {
     send(&push, vec![2; 1_001]);
     until("it is counted", || stats(&pull).peer_faults == 1);
     let fault = PeerFault::TooLarge { size: 1_001, limit: 1_000 };
-    assert!(
-        pull.events().iter().any(|event| {
-            matches!(event, Event::PipeDown { reason: DownReason::Fault(found), .. } if *found == fault)
-        })
-    );
+    assert!(happened(&pull, What::Down, &fault.to_string()));
     send(&other, "still here");
     assert_eq!(recv(&pull), "still here");
     assert_eq!(stats(&other).pipes_down, 0);
@@ -451,8 +452,7 @@ fn aborting_breaks_the_connection(place: Place) {
     assert!(push.is_closed());
     assert_eq!(send_within(&push, "m", PATIENCE), Err(OpError::Closed));
     until("the other side has noticed", || stats(&pull).pipes_down == 1);
-    let is_down = |event: &Event| matches!(event, Event::PipeDown { reason: DownReason::Lost, .. });
-    assert!(pull.events().iter().any(is_down));
+    assert!(happened(&pull, What::Down, "the connection was lost"));
     // The listener goes on.
     let push = socket(Kind::Push);
     dial(&push, &address);
@@ -522,6 +522,19 @@ fn an_interrupted_call_loses_nothing(place: Place) {
         received.sort();
         assert_eq!(received, ["1", "2"], "{outcome:?}");
     });
+}
+
+/// A file that no other test has.
+fn new_path() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
+    format!("ipc://{}/{}", FOLDER.path().display(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Is there news of this, for this reason?
+fn happened(socket: &Socket, what: What, reason: &str) -> bool {
+    std::iter::from_fn(|| socket.event())
+        .any(|event| event.what == what && event.reason.is_some_and(|found| found.contains(reason)))
 }
 
 /// A name that no other test has.
@@ -661,7 +674,7 @@ mod strangers {
 
         fn with(options: Options) -> House {
             let (pull, push) = (socket_with(Kind::Pull, options), socket(Kind::Push));
-            let address = pull.listen("tcp://127.0.0.1:0", EndpointOptions::default()).unwrap();
+            let address = pull.listen("tcp://127.0.0.1:0", &EndpointSettings::default()).unwrap();
             dial(&push, &address.to_string());
             let house = House { pull, push, port: address.host_and_port().unwrap().1 };
             house.assert_undisturbed();

@@ -155,6 +155,26 @@ impl World {
         self.command(socket, |machine, now| machine.close_context(now, context))
     }
 
+    /// Subscribes to messages that begin with `prefix`; SUB only.
+    pub fn subscribe(&mut self, socket: SocketId, context: ContextId, prefix: &[u8]) -> Result<(), WorldError> {
+        self.command(socket, |machine, now| machine.subscribe(now, context, prefix))?.map_err(WorldError::from)
+    }
+
+    /// Takes one subscription back.
+    pub fn unsubscribe(&mut self, socket: SocketId, context: ContextId, prefix: &[u8]) -> Result<(), WorldError> {
+        self.command(socket, |machine, now| machine.unsubscribe(now, context, prefix))?.map_err(WorldError::from)
+    }
+
+    /// Says how long the next surveys of this context run; SURVEYOR only.
+    pub fn set_survey_deadline(
+        &mut self,
+        socket: SocketId,
+        context: ContextId,
+        span: Duration,
+    ) -> Result<(), WorldError> {
+        self.command(socket, |machine, _| machine.set_survey_deadline(context, span))?.map_err(WorldError::from)
+    }
+
     /// Sends, now or later. The answer comes as an [`Outcome`], perhaps at once.
     pub fn submit_send(
         &mut self,

@@ -3,12 +3,13 @@
 
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sp_proto::{ContextId, EndpointOptions, Kind, OpError, Options, Stats, Time};
-use sp_real::{Socket, SocketOptions, now};
+use sp_real::{EndpointSettings, Socket, SocketOptions, TlsOptions, now};
 
 /// A socket with the options that are usual, but for those that are said.
 pub(crate) fn socket_with(kind: Kind, machine: Options) -> Socket {
@@ -26,11 +27,33 @@ pub(crate) fn quick() -> Options {
 }
 
 pub(crate) fn listen(socket: &Socket, address: &str) -> String {
-    socket.listen(address, EndpointOptions::default()).unwrap().to_string()
+    socket.listen(address, &settings(EndpointOptions::default())).unwrap().to_string()
 }
 
 pub(crate) fn dial(socket: &Socket, address: &str) {
-    socket.dial(address, EndpointOptions::default()).unwrap();
+    socket.dial(address, &settings(EndpointOptions::default())).unwrap();
+}
+
+/// An endpoint's settings, with all that it takes to be secure.
+pub(crate) fn settings(machine: EndpointOptions) -> EndpointSettings {
+    EndpointSettings { machine, tls: Some(mutual_tls()), ..EndpointSettings::default() }
+}
+
+/// A certificate for localhost that is its own authority, for both sides.
+pub(crate) fn mutual_tls() -> TlsOptions {
+    static MADE: OnceLock<TlsOptions> = OnceLock::new();
+    let make = || {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let certificate = made.cert.pem().into_bytes();
+        TlsOptions {
+            authorities: Some(certificate.clone()),
+            certificate: Some(certificate),
+            key: Some(made.signing_key.serialize_pem().into_bytes()),
+            server_name: None,
+        }
+    };
+    MADE.get_or_init(make).clone()
 }
 
 /// Closes a socket; says how many messages were not sent.

@@ -1,0 +1,77 @@
+//! Codecs: how messages are written as bytes, and read from them, on each transport.
+
+use bytes::{Buf, BytesMut};
+use sp_proto::wire::{self, Input, Reader};
+use sp_proto::{Address, Kind, Message, PeerFault, Transport};
+
+/// What speaks the language of one connection: first a greeting, then messages.
+#[derive(Debug)]
+pub(crate) enum Codec {
+    /// A greeting of eight bytes and frames.
+    Frames { kind: Kind, reader: Reader },
+    /// The same, and each frame begins with its type.
+    TypedFrames { kind: Kind, reader: Reader },
+}
+
+impl Codec {
+    /// What is spoken at an address.
+    pub(crate) fn for_address(address: &Address, kind: Kind, max_message: usize) -> Codec {
+        let reader = Reader::new(kind, max_message);
+        match address.transport {
+            Transport::Ipc => Codec::TypedFrames { kind, reader: reader.typed() },
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss | Transport::Inproc => {
+                Codec::Frames { kind, reader }
+            }
+        }
+    }
+
+    /// What is said before anything is heard.
+    pub(crate) fn open(&mut self, out: &mut BytesMut) {
+        match self {
+            Codec::Frames { kind, .. } | Codec::TypedFrames { kind, .. } => {
+                out.extend_from_slice(&wire::greeting(*kind));
+            }
+        }
+    }
+
+    /// Takes the next whole thing from the front of `input`; what has to be answered is added to `out`, also with an
+    /// error.
+    pub(crate) fn next(&mut self, input: &mut BytesMut, _out: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
+        match self {
+            Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.next(input),
+        }
+    }
+
+    /// How many bytes are missing from the thing at the front of `input`, as far as is known.
+    pub(crate) fn missing(&self, input: &BytesMut) -> usize {
+        match self {
+            Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.missing(input),
+        }
+    }
+
+    /// Adds a message.
+    pub(crate) fn put(&mut self, message: &Message, out: &mut BytesMut) {
+        match self {
+            Codec::Frames { .. } => wire::put_frame(message, out),
+            Codec::TypedFrames { .. } => wire::put_typed_frame(message, out),
+        }
+    }
+
+    /// Adds what is said last.
+    pub(crate) fn close(&mut self, _out: &mut BytesMut) {
+        match self {
+            Codec::Frames { .. } | Codec::TypedFrames { .. } => {}
+        }
+    }
+
+    /// Bytes of the frame at the front of what was put.
+    pub(crate) fn frame_len(&self, mut output: &[u8]) -> usize {
+        match self {
+            Codec::Frames { .. } => wire::FRAME_HEADER_LEN + output.get_u64() as usize,
+            Codec::TypedFrames { .. } => {
+                output.advance(1);
+                1 + wire::FRAME_HEADER_LEN + output.get_u64() as usize
+            }
+        }
+    }
+}

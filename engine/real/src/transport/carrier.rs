@@ -1,0 +1,104 @@
+//! Carriers: connections that carry bytes, whatever the kernel calls them.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::net::SendFlags;
+use socket2::{Domain, Socket};
+
+/// A connection, perhaps still being made. Nothing it does waits.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    socket: Socket,
+}
+
+/// The process at the other end, as the kernel knows it; only on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its process id, when it connected or began to listen.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+impl Carrier {
+    /// `socket` does not wait.
+    pub(crate) fn new(socket: Socket) -> Carrier {
+        Carrier { socket }
+    }
+
+    /// How the attempt to connect went; ask when the descriptor is writable.
+    pub(crate) fn connected(&self) -> io::Result<()> {
+        match self.socket.take_error()? {
+            Some(error) => Err(error),
+            // Where nobody listens, the kernel may choose the port that is dialled as our own: two ends in one.
+            None if self.is_local() => Ok(()),
+            None if self.socket.local_addr()?.as_socket() == self.socket.peer_addr()?.as_socket() => {
+                Err(io::Error::new(ErrorKind::ConnectionRefused, "nobody listens there"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The other end's host and port, if it is on a network.
+    pub(crate) fn peer(&self) -> Option<String> {
+        self.socket.peer_addr().ok()?.as_socket().map(|place| place.to_string())
+    }
+
+    /// Who is at the other end, if that is known.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        if !self.is_local() {
+            return None;
+        }
+        let found = rustix::net::sockopt::socket_peercred(&self.socket).ok()?;
+        Some(Credentials { pid: found.pid.as_raw_nonzero().get(), uid: found.uid.as_raw(), gid: found.gid.as_raw() })
+    }
+
+    /// Reads what is there; `None` if nothing is. Zero bytes mean that the other side has closed.
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        none_if_later((&self.socket).read(into))
+    }
+
+    /// Writes as much as the kernel takes; `None` if it takes nothing now.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        none_if_later(rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from))
+    }
+
+    /// Nothing more is written; what was is delivered.
+    pub(crate) fn hang_up(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Closes such that the other side notices at once and nothing more is delivered, as when a process is killed.
+    pub(crate) fn abort(&self) {
+        let _ = self.socket.set_linger(Some(Duration::ZERO));
+    }
+
+    fn is_local(&self) -> bool {
+        self.socket.domain().is_ok_and(|domain| domain == Domain::UNIX)
+    }
+}
+
+impl From<Carrier> for Socket {
+    fn from(carrier: Carrier) -> Socket {
+        carrier.socket
+    }
+}
+
+impl AsFd for Carrier {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn none_if_later(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
