@@ -14,11 +14,14 @@
 //!    [`poll_event`](Socket::poll_event);
 //! 4. it sleeps until [`poll_timeout`](Socket::poll_timeout), unless something happens before.
 //!
+//! A [`Device`] moves messages between raw sockets, [`Socket::new_raw`].
+//!
 //! The same code runs on real sockets (`sp-real`) and in virtual time (`sp-virtual`).
 
 mod address;
 mod balance;
 mod context;
+mod device;
 mod dialer;
 mod error;
 mod event;
@@ -40,6 +43,7 @@ pub mod wire;
 pub use address::{Address, AddressError, Transport};
 pub use balance::Rotation;
 pub use context::ContextId;
+pub use device::{Device, DeviceError, DeviceStats};
 pub use dialer::{Dialer, DialerState};
 pub use error::{OpError, PeerFault, Refused};
 pub use event::{DownReason, Event};

@@ -4,6 +4,7 @@ pub(crate) mod bus;
 pub(crate) mod pair;
 pub(crate) mod pipeline;
 pub(crate) mod pubsub;
+pub(crate) mod raw;
 pub(crate) mod reqrep;
 pub(crate) mod survey;
 pub(crate) mod ways;
@@ -145,6 +146,22 @@ impl Kind {
             Kind::Surveyor => Box::new(survey::Surveyor::new(options, seed)),
             Kind::Respondent => Box::new(reqrep::Rep::respondent(options)),
             Kind::Bus => Box::new(bus::Bus::new(false)),
+        }
+    }
+
+    /// The machine of a device's socket.
+    pub(crate) fn raw_machine(self) -> Box<dyn Protocol> {
+        match self {
+            Kind::Pair => Box::new(pair::Pair::new(pair::Hops::None)),
+            Kind::Pair1 => Box::new(pair::Pair::new(pair::Hops::Raw)),
+            Kind::Pub => Box::new(pubsub::Pub::default()),
+            Kind::Sub => Box::new(pipeline::Pull::that_says(pubsub::SUB_RECEIVES)),
+            Kind::Req => Box::new(raw::Asker::of_one()),
+            Kind::Rep | Kind::Respondent => Box::new(raw::Answerer::default()),
+            Kind::Push => Box::new(pipeline::Push::default()),
+            Kind::Pull => Box::new(pipeline::Pull::new()),
+            Kind::Surveyor => Box::new(raw::Asker::of_all()),
+            Kind::Bus => Box::new(bus::Bus::new(true)),
         }
     }
 }
@@ -326,4 +343,4 @@ impl Wake {
     }
 }
 
-const ONLY_SUB: &str = "only a sub socket subscribes";
+const ONLY_SUB: &str = "only a sub socket subscribes; a raw one gets everything";
