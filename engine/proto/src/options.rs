@@ -35,7 +35,7 @@ pub struct Options {
     pub when_full: Option<WhenFull>,
     /// Different prefixes that may be subscribed to on one socket, in all of its contexts, 1 or more. Default 65,536.
     pub max_subscriptions: usize,
-    /// Bytes in these prefixes, 1 or more. Default 4 MiB.
+    /// Bytes in these prefixes, 1 to 1 GiB. Default 4 MiB.
     pub max_subscription_bytes: usize,
     /// Conversations that may be open at once on one socket: requests or replies under way, surveys, sets of
     /// subscriptions; 1 or more. Default 65,536.
@@ -130,7 +130,8 @@ impl Options {
         at_least_one("max_message", self.max_message)?;
         at_least_one("max_contexts", self.max_contexts)?;
         at_least_one("max_subscriptions", self.max_subscriptions)?;
-        at_least_one("max_subscription_bytes", self.max_subscription_bytes)?;
+        let bytes = self.max_subscription_bytes;
+        ensure((1..=1 << 30).contains(&bytes), "max_subscription_bytes", format!("{bytes}"), "1 to 1073741824")?;
         ensure(self.ttl >= 1, "ttl", format!("{}", self.ttl), "1 to 255")?;
         ensure((1..=1 << 20).contains(&self.max_pipes), "max_pipes", format!("{}", self.max_pipes), "1 to 1048576")?;
         let positive = |name, value: Duration| ensure(!value.is_zero(), name, format!("{value:?}"), "more than zero");

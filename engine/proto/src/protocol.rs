@@ -119,6 +119,16 @@ impl Kind {
         }
     }
 
+    /// The most words of header that a message may have which a raw socket is given.
+    pub(crate) const fn header_words(self) -> usize {
+        match self {
+            Kind::Pair | Kind::Pub | Kind::Sub | Kind::Push | Kind::Pull => 0,
+            Kind::Pair1 | Kind::Bus => 1,
+            // Those on the wire, and the pipe that it came from.
+            Kind::Req | Kind::Rep | Kind::Surveyor | Kind::Respondent => u8::MAX as usize + 1,
+        }
+    }
+
     /// What it does when a pipe's queue is full and neither endpoint nor socket says anything else. PUSH and REQ, which
     /// choose among their pipes, and PAIR wait whatever is said; SUB and PULL send nothing.
     pub const fn when_full(self) -> WhenFull {

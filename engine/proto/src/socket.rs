@@ -205,7 +205,7 @@ impl Socket {
         if !self.raw && !message.header.is_empty() {
             return Err((OpError::State("only a raw socket sends a header"), message));
         }
-        if 4 * message.header.len() > self.kind.header_room() + 4 {
+        if message.header.len() > self.kind.header_words() {
             return Err((OpError::State("the header is longer than any that the protocol has"), message));
         }
         self.send(now, ContextId::DEFAULT, message)
@@ -374,6 +374,11 @@ impl Socket {
     /// [`detach`](Socket::detach) told; the pipe is down already.
     pub fn poll_disconnect(&mut self) -> Option<(PipeId, DownReason)> {
         self.disconnects.pop_front()
+    }
+
+    /// Would [`poll_disconnect`](Socket::poll_disconnect) name a pipe?
+    pub fn has_disconnects(&self) -> bool {
+        !self.disconnects.is_empty()
     }
 
     /// The next thing that happened.

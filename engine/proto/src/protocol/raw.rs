@@ -122,9 +122,12 @@ impl Protocol for Answerer {
     }
 
     fn send(&mut self, io: &mut Io<'_>, _context: ContextId, mut message: Message) -> Result<(), (OpError, Message)> {
-        let pipe = match message.header.first() {
-            Some(word) if word & REQUEST == 0 => PipeId::from_word(*word),
-            _ => return Err((OpError::State("a raw socket sends a header that begins with a pipe"), message)),
+        let pipe = match message.header[..] {
+            [pipe, .., id] if pipe & REQUEST == 0 && id & REQUEST != 0 => PipeId::from_word(pipe),
+            _ => {
+                let rule = "a raw socket sends a header that begins with a pipe and ends with the id of a request";
+                return Err((OpError::State(rule), message));
+            }
         };
         if io.pipes.up(pipe).is_none() {
             io.stats.dropped_orphans += 1;

@@ -587,6 +587,9 @@ impl World {
         assert!(node.socket.pipe_count() <= options.max_pipes);
         assert!(unsent <= up * options.send_queue as u64, "{unsent} messages wait for {up} pipes");
 
+        if matches!(node.socket.kind(), Kind::Sub | Kind::Pull) {
+            assert_eq!(node.transmitted, 0, "node {number} has nothing to say");
+        }
         if node.socket.kind() == Kind::Sub && node.has_contexts {
             // A message may be received in several of them.
             return;
