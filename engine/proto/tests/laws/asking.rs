@@ -223,6 +223,24 @@ fn a_request_that_is_given_time_can_be_answered_and_replaced() {
 }
 
 #[test]
+fn a_request_that_is_given_time_is_not_sent_by_its_old_clock() {
+    let options = Options { instant_resends: 0, reconnect_min: Duration::from_millis(10), ..Options::default() };
+    let mut world = World::new(1);
+    let req = world.add(Kind::Req, &options);
+    for _ in 0..2 {
+        let rep = world.add(Kind::Rep, &Options::default());
+        world.connect(req, rep);
+    }
+    world.try_send(req, ContextId::DEFAULT, "q").unwrap();
+    world.advance(Duration::from_millis(59_995));
+    world.break_off(0);
+    world.advance(Duration::from_millis(9));
+    assert_eq!(takers(&world, req), [1]);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(takers(&world, req), [1, 2]);
+}
+
+#[test]
 fn there_is_nothing_to_receive_before_something_was_asked() {
     let mut world = World::pair(Kind::Req, &Options::default());
     assert!(matches!(world.try_recv(0, ContextId::DEFAULT), Err(OpError::State(_))));

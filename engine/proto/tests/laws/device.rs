@@ -228,19 +228,62 @@ fn what_a_raw_socket_gives_back_it_receives_next_header_and_all() {
     assert_eq!(socket.stats().received, 1);
 }
 
+proptest! {
+    #![proptest_config(config(64))]
+
+    /// Where nothing may be dropped, everything that crosses devices arrives, once and in order, however slow they are.
+    #[test]
+    fn what_crosses_devices_arrives_once_and_in_order(
+        deeds in prop::collection::vec((0..4_u8, any::<usize>(), 0..2_usize), 1..100),
+        kind in prop::sample::select(vec![Kind::Push, Kind::Pub, Kind::Pair, Kind::Pair1, Kind::Bus]),
+        bound in 1..3_usize,
+        devices in 1..3_usize,
+    ) {
+        let options = Options {
+            send_queue: bound,
+            recv_queue: bound,
+            when_full: Some(WhenFull::Block),
+            ..Options::default()
+        };
+        let (mut world, [sender, receiver]) = chain_with(kind, devices, &options);
+        let (mut sent, mut taken) = (vec![], vec![]);
+        for (deed, connection, side) in deeds {
+            let connection = connection % world.connections.len();
+            match deed {
+                0 => world.hold(connection, side, true),
+                1 => world.hold(connection, side, false),
+                2 => {
+                    sent.push(format!("{}", sent.len()));
+                    world.submit_send(sender, ContextId::DEFAULT, sent.last().unwrap().clone(), None);
+                }
+                _ => taken.extend(world.try_recv(receiver, ContextId::DEFAULT).ok().map(|body| text(&body))),
+            }
+        }
+        for connection in 0..world.connections.len() {
+            (0..2).for_each(|side| world.hold(connection, side, false));
+        }
+        taken.extend(world.recv_all(receiver));
+        prop_assert_eq!(taken, sent);
+    }
+}
+
 /// An asking socket, so many devices, and one that replies.
 fn chain(kind: Kind, devices: usize) -> (World, [usize; 2]) {
+    chain_with(kind, devices, &Options::default())
+}
+
+/// The same, all with these options.
+fn chain_with(kind: Kind, devices: usize, options: &Options) -> (World, [usize; 2]) {
     let mut world = World::new(1);
-    let asker = world.add(kind, &Options::default());
+    let asker = world.add(kind, options);
     let mut last = asker;
     for _ in 0..devices {
-        let (front, back) =
-            (world.add_raw(kind.partner(), &Options::default()), world.add_raw(kind, &Options::default()));
+        let (front, back) = (world.add_raw(kind.partner(), options), world.add_raw(kind, options));
         world.relay(front, Some(back)).unwrap();
         world.connect(last, front);
         last = back;
     }
-    let replier = world.add(kind.partner(), &Options::default());
+    let replier = world.add(kind.partner(), options);
     world.connect(last, replier);
     (world, [asker, replier])
 }
