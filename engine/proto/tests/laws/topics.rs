@@ -1,6 +1,8 @@
 //! The tree of prefixes means what a plain list of them means, and takes little room.
 
 use proptest::prelude::*;
+use rand::RngExt;
+use sp_proto::rng_from;
 use sp_proto::topics::{PrefixList, RadixTree, Topics};
 
 use super::config;
@@ -135,6 +137,18 @@ fn what_was_split_is_joined_again() {
     }
     assert!(split > 80_000 && tree.bytes() < 20_000, "{} bytes, {split} before", tree.bytes());
     assert!(tree.matches(&topic));
+}
+
+/// All nodes grow side by side, and leave blocks behind that nobody has use for.
+#[test]
+fn topics_with_nothing_in_common_take_little_more_than_themselves() {
+    let mut tree = RadixTree::default();
+    let mut luck = rng_from(1);
+    for _ in 0..65_536 {
+        tree.add(&luck.random::<[u8; 16]>());
+    }
+    let each = tree.bytes() / tree.len();
+    assert!(each <= 64, "{each} bytes for each of {} prefixes of 16 bytes", tree.len());
 }
 
 /// Topics with much in common.
