@@ -14,11 +14,26 @@
 //!    [`poll_event`](Socket::poll_event);
 //! 4. it sleeps until [`poll_timeout`](Socket::poll_timeout), unless something happens before.
 //!
+//! | kind | sends | receives | when a peer's queue is full |
+//! |---|---|---|---|
+//! | PAIR, PAIR1 | to its one peer | from it | waits |
+//! | PUB · SUB | to all | what it has subscribed to | drops the new one, or what the endpoint says |
+//! | REQ · REP | a request to one, its reply home | one for the other | REQ takes another pipe or parks; REP waits, or what the endpoint says |
+//! | PUSH · PULL | to one in turn | fairly from all | takes another pipe, or waits |
+//! | SURVEYOR · RESPONDENT | a survey to all, an answer home | what comes before the deadline | drops the new one, or what the endpoint says |
+//! | BUS | to all | fairly from all | drops the new one, or what the endpoint says |
+//!
+//! Where it is sent to one, priorities of the endpoints decide to which; where it is received from several, from which.
+//! REQ, REP, SURVEYOR, RESPONDENT and SUB hold several conversations at once, each in a context of its own.
+//!
+//! A [`Device`] moves messages between raw sockets, [`Socket::new_raw`].
+//!
 //! The same code runs on real sockets (`sp-real`) and in virtual time (`sp-virtual`).
 
 mod address;
 mod balance;
 mod context;
+mod device;
 mod dialer;
 mod error;
 mod event;
@@ -40,6 +55,7 @@ pub mod wire;
 pub use address::{Address, AddressError, Transport};
 pub use balance::Rotation;
 pub use context::ContextId;
+pub use device::{Device, DeviceError, DeviceStats};
 pub use dialer::{Dialer, DialerState};
 pub use error::{OpError, PeerFault, Refused};
 pub use event::{DownReason, Event};

@@ -14,9 +14,10 @@ pub struct Options {
     /// Messages that may wait on one pipe to be transmitted, 1 or more. Default 1,000.
     pub send_queue: usize,
     /// Messages that may wait on one pipe to be received, 1 or more. Default 1,000. When it is full the pipe is not
-    /// read from, and the peer is held back by the transport.
+    /// read from, and the peer is held back by the transport. It also bounds what waits in one context: the answers to a
+    /// survey, and the messages of a SUB that has several.
     pub recv_queue: usize,
-    /// Bytes that may wait on one pipe in either queue, 1 or more. Default 16 MiB.
+    /// Bytes that may wait on one pipe in either queue, or in one context, 1 or more. Default 16 MiB.
     pub queue_bytes: usize,
     /// The largest body accepted or sent, in bytes, 1 or more. Default 16 MiB. The words of a header come on top.
     pub max_message: usize,
@@ -31,11 +32,12 @@ pub struct Options {
     /// How long a survey takes answers, more than zero. Default 1 s, as in nanomsg and NNG.
     pub survey_deadline: Duration,
     /// What becomes of a message for a peer whose queue is full, if its endpoint does not say. Default: what suits the
-    /// protocol, see [`Kind::when_full`](crate::Kind::when_full).
+    /// protocol, see [`Kind::when_full`](crate::Kind::when_full). On a SUB with several contexts, of which each drops its
+    /// oldest message when it is full, `DropNew` says to drop the new one.
     pub when_full: Option<WhenFull>,
     /// Different prefixes that may be subscribed to on one socket, in all of its contexts, 1 or more. Default 65,536.
     pub max_subscriptions: usize,
-    /// Bytes in these prefixes, 1 or more. Default 4 MiB.
+    /// Bytes in these prefixes, 1 to 1 GiB. Default 4 MiB.
     pub max_subscription_bytes: usize,
     /// Conversations that may be open at once on one socket: requests or replies under way, surveys, sets of
     /// subscriptions; 1 or more. Default 65,536.
@@ -130,7 +132,8 @@ impl Options {
         at_least_one("max_message", self.max_message)?;
         at_least_one("max_contexts", self.max_contexts)?;
         at_least_one("max_subscriptions", self.max_subscriptions)?;
-        at_least_one("max_subscription_bytes", self.max_subscription_bytes)?;
+        let bytes = self.max_subscription_bytes;
+        ensure((1..=1 << 30).contains(&bytes), "max_subscription_bytes", format!("{bytes}"), "1 to 1073741824")?;
         ensure(self.ttl >= 1, "ttl", format!("{}", self.ttl), "1 to 255")?;
         ensure((1..=1 << 20).contains(&self.max_pipes), "max_pipes", format!("{}", self.max_pipes), "1 to 1048576")?;
         let positive = |name, value: Duration| ensure(!value.is_zero(), name, format!("{value:?}"), "more than zero");

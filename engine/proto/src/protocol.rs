@@ -4,6 +4,7 @@ pub(crate) mod bus;
 pub(crate) mod pair;
 pub(crate) mod pipeline;
 pub(crate) mod pubsub;
+pub(crate) mod raw;
 pub(crate) mod reqrep;
 pub(crate) mod survey;
 pub(crate) mod ways;
@@ -118,6 +119,16 @@ impl Kind {
         }
     }
 
+    /// The most words of header that a message may have which a raw socket is given.
+    pub(crate) const fn header_words(self) -> usize {
+        match self {
+            Kind::Pair | Kind::Pub | Kind::Sub | Kind::Push | Kind::Pull => 0,
+            Kind::Pair1 | Kind::Bus => 1,
+            // Those on the wire, and the pipe that it came from.
+            Kind::Req | Kind::Rep | Kind::Surveyor | Kind::Respondent => u8::MAX as usize + 1,
+        }
+    }
+
     /// What it does when a pipe's queue is full and neither endpoint nor socket says anything else. PUSH and REQ, which
     /// choose among their pipes, and PAIR wait whatever is said; SUB and PULL send nothing.
     pub const fn when_full(self) -> WhenFull {
@@ -145,6 +156,22 @@ impl Kind {
             Kind::Surveyor => Box::new(survey::Surveyor::new(options, seed)),
             Kind::Respondent => Box::new(reqrep::Rep::respondent(options)),
             Kind::Bus => Box::new(bus::Bus::new(false)),
+        }
+    }
+
+    /// The machine of a device's socket.
+    pub(crate) fn raw_machine(self) -> Box<dyn Protocol> {
+        match self {
+            Kind::Pair => Box::new(pair::Pair::new(pair::Hops::None)),
+            Kind::Pair1 => Box::new(pair::Pair::new(pair::Hops::Raw)),
+            Kind::Pub => Box::new(pubsub::Pub::default()),
+            Kind::Sub => Box::new(pipeline::Pull::that_says(pubsub::SUB_RECEIVES)),
+            Kind::Req => Box::new(raw::Asker::of_one()),
+            Kind::Rep | Kind::Respondent => Box::new(raw::Answerer::default()),
+            Kind::Push => Box::new(pipeline::Push::default()),
+            Kind::Pull => Box::new(pipeline::Pull::new()),
+            Kind::Surveyor => Box::new(raw::Asker::of_all()),
+            Kind::Bus => Box::new(bus::Bus::new(true)),
         }
     }
 }
@@ -326,4 +353,4 @@ impl Wake {
     }
 }
 
-const ONLY_SUB: &str = "only a sub socket subscribes";
+const ONLY_SUB: &str = "only a sub socket subscribes; a raw one gets everything";

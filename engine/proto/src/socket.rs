@@ -10,7 +10,7 @@ use crate::context::ContextId;
 use crate::error::{OpError, PeerFault, Refused};
 use crate::event::{DownReason, EVENTS_KEPT, Event};
 use crate::message::Message;
-use crate::options::{EndpointOptions, OptionError, Options};
+use crate::options::{EndpointOptions, OptionError, Options, WhenFull};
 use crate::pipe::{PipeId, Pipes};
 use crate::protocol::{Io, Kind, Protocol, Wake};
 use crate::seed::rng_from;
@@ -22,6 +22,7 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Socket {
     kind: Kind,
+    raw: bool,
     options: Options,
     protocol: Box<dyn Protocol>,
     pipes: Pipes,
@@ -46,11 +47,28 @@ pub struct Attachment {
 impl Socket {
     /// A socket without pipes. The seed decides where its request and pipe ids begin.
     pub fn new(kind: Kind, options: Options, seed: u64) -> Result<Socket, OptionError> {
+        Socket::with(kind, options, seed, Kind::machine)
+    }
+
+    /// A raw socket, of which devices are made: its messages have headers, and it keeps no state for any of them. A raw
+    /// SUB gets everything; a raw REP drops what a peer does not take, if `when_full` does not say otherwise.
+    pub fn new_raw(kind: Kind, options: Options, seed: u64) -> Result<Socket, OptionError> {
+        let socket = Socket::with(kind, options, seed, |kind, _, _| kind.raw_machine())?;
+        Ok(Socket { raw: true, ..socket })
+    }
+
+    fn with(
+        kind: Kind,
+        options: Options,
+        seed: u64,
+        machine: impl FnOnce(Kind, &Options, u64) -> Box<dyn Protocol>,
+    ) -> Result<Socket, OptionError> {
         options.check()?;
         let mut luck = rng_from(seed);
         Ok(Socket {
             kind,
-            protocol: kind.machine(&options, luck.random()),
+            raw: false,
+            protocol: machine(kind, &options, luck.random()),
             pipes: Pipes::new(luck.random()),
             options,
             waiting: WaitingRoom::default(),
@@ -65,6 +83,11 @@ impl Socket {
     /// Which end of which pattern it is.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Is it raw?
+    pub fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// Its options.
@@ -113,7 +136,11 @@ impl Socket {
             return Err(Refused::TooManyPipes(self.options.max_pipes));
         }
         let Attachment { peer, endpoint } = attachment;
-        let when_full = endpoint.when_full.or(self.options.when_full).unwrap_or(self.kind.when_full());
+        let when_full = endpoint.when_full.or(self.options.when_full).unwrap_or(match self.kind {
+            // One asker that does not listen must not hold up a device.
+            Kind::Rep if self.raw => WhenFull::DropNew,
+            kind => kind.when_full(),
+        });
         let pipe = self.pipes.add(&self.options, endpoint, when_full);
         self.stats.pipes_up += 1;
         self.note(Event::PipeUp { pipe, peer });
@@ -170,38 +197,46 @@ impl Socket {
 impl Socket {
     /// Sends at once or not at all; on an error the body comes back.
     pub fn try_send(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
-        if let Err(error) = self.check_send(body.len()) {
-            return Err((error, body));
+        self.send(now, context, Message::new(body)).map_err(|(error, message)| (error, message.body))
+    }
+
+    /// The same with a header, on a raw socket.
+    pub fn try_send_message(&mut self, now: Time, message: Message) -> Result<(), (OpError, Message)> {
+        if !self.raw && !message.header.is_empty() {
+            return Err((OpError::State("only a raw socket sends a header"), message));
         }
-        self.tell(now, |protocol, io| protocol.send(io, context, Message::new(body)))
-            .map_err(|(error, message)| (error, message.body))
+        if message.header.len() > self.kind.header_words() {
+            return Err((OpError::State("the header is longer than any that the protocol has"), message));
+        }
+        self.send(now, ContextId::DEFAULT, message)
     }
 
     /// Receives at once or not at all.
     pub fn try_recv(&mut self, now: Time, context: ContextId) -> Result<Bytes, OpError> {
-        if self.closed {
-            return Err(OpError::Closed);
-        }
-        self.tell(now, |protocol, io| protocol.recv(io, context)).map(|message| message.body)
+        self.recv(now, context).map(|message| message.body)
+    }
+
+    /// The same with the header, if the socket is raw.
+    pub fn try_recv_message(&mut self, now: Time) -> Result<Message, OpError> {
+        self.recv(now, ContextId::DEFAULT)
     }
 
     /// Sends, now or later. The ticket may be answered already.
     pub fn submit_send(&mut self, now: Time, context: ContextId, body: Bytes, deadline: Option<Time>) -> Ticket {
-        match self.try_send(now, context, body) {
-            Ok(()) => self.waiting.admit_answered(true, Answer::Sent),
-            Err((OpError::WouldBlock, _)) if is_over(deadline, now) => self.time_out(true),
-            Err((OpError::WouldBlock, body)) => {
-                self.stats.send_waits += 1;
-                self.waiting.admit(Want::Send { context, message: Message::new(body) }, deadline)
-            }
-            Err((error, _)) => self.waiting.admit_answered(true, Answer::Failed(error)),
-        }
+        let result = self.send(now, context, Message::new(body));
+        self.submit(now, context, result, deadline)
+    }
+
+    /// The same with a header, on a raw socket.
+    pub fn submit_send_message(&mut self, now: Time, message: Message, deadline: Option<Time>) -> Ticket {
+        let result = self.try_send_message(now, message);
+        self.submit(now, ContextId::DEFAULT, result, deadline)
     }
 
     /// Receives, now or later. The ticket may be answered already.
     pub fn submit_recv(&mut self, now: Time, context: ContextId, deadline: Option<Time>) -> Ticket {
-        match self.try_recv(now, context) {
-            Ok(body) => self.waiting.admit_answered(false, Answer::Received(Message::new(body))),
+        match self.recv(now, context) {
+            Ok(message) => self.waiting.admit_answered(false, Answer::Received(message)),
             Err(OpError::WouldBlock) if is_over(deadline, now) => self.time_out(false),
             Err(OpError::WouldBlock) => {
                 let lane = self.protocol.lane(context);
@@ -221,7 +256,12 @@ impl Socket {
     /// What has become pointless (a reply when something else was asked since, a request that was answered) is counted
     /// as dropped.
     pub fn put_back(&mut self, now: Time, context: ContextId, body: Bytes) {
-        self.tell(now, |protocol, io| protocol.put_back(io, context, Message::new(body)));
+        self.put_back_message(now, context, Message::new(body));
+    }
+
+    /// The same with the header, if the socket is raw.
+    pub fn put_back_message(&mut self, now: Time, context: ContextId, message: Message) {
+        self.tell(now, |protocol, io| protocol.put_back(io, context, message));
         // Others may have been waiting longer, but not for this context.
         let lane = self.protocol.lane(context);
         if let Some(ticket) = self.waiting.first_receiver_of(lane, context)
@@ -265,6 +305,9 @@ impl Socket {
     pub fn open_context(&mut self, now: Time) -> Result<ContextId, OpError> {
         if self.closed {
             return Err(OpError::Closed);
+        }
+        if self.raw {
+            return Err(OpError::State("a raw socket holds no conversations; its messages carry their headers"));
         }
         self.tell(now, |protocol, io| protocol.open_context(io))
     }
@@ -336,6 +379,11 @@ impl Socket {
     /// [`detach`](Socket::detach) told; the pipe is down already.
     pub fn poll_disconnect(&mut self) -> Option<(PipeId, DownReason)> {
         self.disconnects.pop_front()
+    }
+
+    /// Would [`poll_disconnect`](Socket::poll_disconnect) name a pipe?
+    pub fn has_disconnects(&self) -> bool {
+        !self.disconnects.is_empty()
     }
 
     /// The next thing that happened.
@@ -435,6 +483,39 @@ impl Socket {
         let mut io =
             Io { now, pipes: &mut self.pipes, options: &self.options, stats: &mut self.stats, wake: &mut self.wake };
         act(&mut *self.protocol, &mut io)
+    }
+
+    fn send(&mut self, now: Time, context: ContextId, message: Message) -> Result<(), (OpError, Message)> {
+        if let Err(error) = self.check_send(message.body.len()) {
+            return Err((error, message));
+        }
+        self.tell(now, |protocol, io| protocol.send(io, context, message))
+    }
+
+    fn recv(&mut self, now: Time, context: ContextId) -> Result<Message, OpError> {
+        if self.closed {
+            return Err(OpError::Closed);
+        }
+        self.tell(now, |protocol, io| protocol.recv(io, context))
+    }
+
+    /// Makes a ticket of what became of a message.
+    fn submit(
+        &mut self,
+        now: Time,
+        context: ContextId,
+        result: Result<(), (OpError, Message)>,
+        deadline: Option<Time>,
+    ) -> Ticket {
+        match result {
+            Ok(()) => self.waiting.admit_answered(true, Answer::Sent),
+            Err((OpError::WouldBlock, _)) if is_over(deadline, now) => self.time_out(true),
+            Err((OpError::WouldBlock, message)) => {
+                self.stats.send_waits += 1;
+                self.waiting.admit(Want::Send { context, message }, deadline)
+            }
+            Err((error, _)) => self.waiting.admit_answered(true, Answer::Failed(error)),
+        }
     }
 
     fn check_send(&self, size: usize) -> Result<(), OpError> {

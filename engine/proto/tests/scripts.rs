@@ -7,6 +7,8 @@
 //! | command | what it does |
 //! |---|---|
 //! | `push A`, `pull A`, … | makes a socket of this kind; options behind it, such as `send_queue=1 resend=5s` |
+//! | `raw push A`, … | makes a raw one |
+//! | `device A B`, `device A` | makes a device of two raw sockets, or of one bus |
 //! | `connect A B` | joins them; `send=1 recv=2` are priorities that A's endpoint has for B, `when_full=drop-old` what it does when B is slow |
 //! | `break A B` | both ends notice, and what is under way is lost |
 //! | `hang-up A B` | A closes the connection; what it has transmitted still arrives |
@@ -37,6 +39,11 @@ use sp_proto::{Answer, ContextId, EndpointOptions, Event, Kind, Options, Priorit
 #[test]
 fn bus() {
     run_all("bus", 6);
+}
+
+#[test]
+fn device() {
+    run_all("device", 8);
 }
 
 #[test]
@@ -164,6 +171,18 @@ impl Stage {
                 let kind: Kind = kind.parse()?;
                 self.names.push((*name).to_owned());
                 self.world.add(kind, &command.machine()?);
+            }
+            ("raw", [kind, name]) => {
+                let kind: Kind = kind.parse()?;
+                self.names.push((*name).to_owned());
+                self.world.add_raw(kind, &command.machine()?);
+            }
+            ("device", [a, rest @ ..]) if rest.len() < 2 => {
+                let second = rest.first().map(|b| self.node(b)).transpose()?;
+                if let Err(error) = self.world.relay(self.node(a)?, second) {
+                    return Ok(format!("{error}\n"));
+                }
+                self.world.settle();
             }
             ("connect", [a, b]) => {
                 let nodes = [self.node(a)?, self.node(b)?];
@@ -325,7 +344,10 @@ impl Stage {
             rest = behind;
             let word = u32::from_be_bytes(*word);
             if word >> 31 == 0 {
-                write!(line, "{word:08x} ").unwrap();
+                match self.pipe_name(word) {
+                    Some(name) => write!(line, "<{name}> ").unwrap(),
+                    None => write!(line, "{word:08x} ").unwrap(),
+                }
                 continue;
             }
             let place = self.ids.iter().position(|id| *id == word).unwrap_or(self.ids.len());
@@ -336,6 +358,19 @@ impl Stage {
             break;
         }
         format!("{line}{:?}", text(rest))
+    }
+
+    /// Whom a routing word stands for: `a>b` is the pipe of a to b. What no pipe is called stays a number.
+    fn pipe_name(&self, word: u32) -> Option<String> {
+        let ends = self.world.connections.iter().rev().flat_map(|connection| {
+            let [one, two] = &connection.ends;
+            [(one, two), (two, one)]
+        });
+        let is_it = |end: &common::End| {
+            end.pipe.is_some_and(|pipe| pipe.word() == word) && self.world.nodes[end.node].socket.is_raw()
+        };
+        let (end, peer) = ends.into_iter().find(|(end, _)| is_it(end))?;
+        Some(format!("{}>{}", self.names[end.node], self.names[peer.node]))
     }
 
     fn node(&self, name: &str) -> Result<usize, String> {

@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use sp_proto::wire::{FRAME_HEADER_LEN, GREETING_LEN, Input, Reader, greeting, put_frame};
-use sp_proto::{Kind, Message, PeerFault};
+use sp_proto::wire::{self, FRAME_HEADER_LEN, GREETING_LEN, Input, Reader, greeting, put_frame};
+use sp_proto::{Attachment, ContextId, EndpointOptions, Kind, Message, Options, PeerFault, Socket, Time};
 
 /// # What is written
 #[test]
@@ -37,6 +37,59 @@ fn a_frame_is_a_length_and_a_message_with_its_routing_words() {
 
     assert_eq!(frame(&Message::new("hello")), b"\x00\x00\x00\x00\x00\x00\x00\x05hello"[..]);
     assert_eq!(frame(&Message::default()), [0; 8][..]);
+}
+
+/// The first message that each kind writes, and what is on the wire for it. The ids are those of the vectors that others
+/// publish: request 1, pipe 0x12345678.
+#[test]
+fn every_kind_writes_what_others_read() {
+    let id = 0x8000_0001;
+    let bare = |body: &str| [&(body.len() as u64).to_be_bytes(), body.as_bytes()].concat();
+    for kind in Kind::ALL {
+        let mut socket = Socket::new_raw(kind, Options::default(), 7).unwrap();
+        let peer = Attachment { peer: kind.partner().id(), endpoint: EndpointOptions::default() };
+        let pipe = socket.attach(Time::ZERO, peer).unwrap();
+        let header: &[u32] = match kind {
+            Kind::Req | Kind::Surveyor => &[id],
+            Kind::Rep | Kind::Respondent => &[pipe.word(), id],
+            _ => &[],
+        };
+        let message = Message { header: header.into(), body: Bytes::from("hello") };
+        let sent = socket.try_send_message(Time::ZERO, message).is_ok();
+        let expected = match kind {
+            Kind::Sub | Kind::Pull => None,
+            Kind::Req | Kind::Rep | Kind::Surveyor | Kind::Respondent => {
+                Some(b"\x00\x00\x00\x00\x00\x00\x00\x09\x80\x00\x00\x01hello".to_vec())
+            }
+            Kind::Pair1 => Some(b"\x00\x00\x00\x00\x00\x00\x00\x09\x00\x00\x00\x01hello".to_vec()),
+            Kind::Pair | Kind::Pub | Kind::Push | Kind::Bus => Some(bare("hello")),
+        };
+        assert_eq!(sent, expected.is_some());
+        let written = socket.poll_transmit(Time::ZERO, pipe).map(|message| frame(&message).to_vec());
+        assert_eq!(written, expected, "{kind}");
+    }
+}
+
+#[test]
+fn what_a_device_hands_on_has_the_way_in_front() {
+    let mut back = Socket::new_raw(Kind::Req, Options::default(), 7).unwrap();
+    let peer = Attachment { peer: Kind::Rep.id(), endpoint: EndpointOptions::default() };
+    let pipe = back.attach(Time::ZERO, peer).unwrap();
+    let request = Message { header: [0x1234_5678, 0x8000_0001].as_slice().into(), body: Bytes::from("hello") };
+    back.try_send_message(Time::ZERO, request).unwrap();
+    let written = frame(&back.poll_transmit(Time::ZERO, pipe).unwrap());
+    assert_eq!(written, b"\x00\x00\x00\x00\x00\x00\x00\x0d\x12\x34\x56\x78\x80\x00\x00\x01hello"[..]);
+}
+
+#[test]
+fn a_hop_is_counted_on_the_wire() {
+    let hi = Message { header: [1].as_slice().into(), body: Bytes::from("hi") };
+    assert_eq!(frame(&hi), b"\x00\x00\x00\x00\x00\x00\x00\x06\x00\x00\x00\x01hi"[..]);
+    let mut pair = Socket::new(Kind::Pair1, Options::default(), 7).unwrap();
+    let peer = Attachment { peer: Kind::Pair1.id(), endpoint: EndpointOptions::default() };
+    let pipe = pair.attach(Time::ZERO, peer).unwrap();
+    pair.try_send(Time::ZERO, ContextId::DEFAULT, Bytes::from("hi")).unwrap();
+    assert_eq!(pair.poll_transmit(Time::ZERO, pipe), Some(hi));
 }
 
 /// # What is read
@@ -136,6 +189,24 @@ fn a_message_of_the_largest_size_is_accepted_and_one_byte_more_is_not() {
             } else {
                 assert_eq!(found, Err(PeerFault::TooLarge { size: size as u64, limit }));
             }
+        }
+    }
+}
+
+#[test]
+fn what_may_be_declared_leaves_room_for_a_header() {
+    for kind in Kind::ALL {
+        let most = wire::most_bytes(kind, 100);
+        let room = match kind {
+            Kind::Req | Kind::Rep | Kind::Surveyor | Kind::Respondent => 4 * 255,
+            Kind::Pair1 => 4,
+            _ => 0,
+        };
+        assert_eq!(most, 100 + room);
+        for (size, accepted) in [(most, true), (most + 1, false)] {
+            let mut reader = greeted(kind, 100);
+            let mut buffer = BytesMut::from(&frame(&Message::new(vec![7; size]))[..]);
+            assert_eq!(reader.next(&mut buffer).is_ok(), accepted, "{kind}");
         }
     }
 }

@@ -222,6 +222,9 @@ impl Core {
         if self.gather.must_write(now) {
             self.flush(now);
         }
+        if self.socket.has_disconnects() {
+            self.settle(now);
+        }
         Ok(())
     }
 

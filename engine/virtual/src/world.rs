@@ -1,9 +1,10 @@
 //! The world: the front door.
 
-use sp_link::{LinkOptions, Luck, Stream};
-use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Stats, Time};
+use std::time::Duration;
 
 use bytes::Bytes;
+use sp_link::{LinkOptions, Luck, Stream};
+use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Stats, Time};
 
 use crate::error::WorldError;
 use crate::host::Owner;

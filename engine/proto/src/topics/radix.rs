@@ -2,7 +2,7 @@
 //!
 //! A node stands for everything on the way to it: the first byte of its edge, which is kept in the node, and the rest of
 //! the edge, its label. The children of a node lie side by side, ordered by first byte, in a block whose size follows from
-//! their number. Blocks that are given up are used again; when more than half of either vector is of no use, both are
+//! their number. Blocks that are given up are used again; when more than a third of either vector is of no use, both are
 //! written anew.
 
 use super::Topics;
@@ -18,7 +18,7 @@ pub struct RadixTree {
     free: [u32; SIZES.len()],
     /// Nodes in free blocks.
     free_nodes: usize,
-    /// Bytes of `labels` that belong to a node.
+    /// Bytes of the labels of all nodes.
     live_labels: usize,
     len: usize,
     prefix_bytes: usize,
@@ -77,6 +77,7 @@ impl Topics for RadixTree {
         if count == 1 {
             self.len += 1;
             self.prefix_bytes += prefix.len();
+            self.tidy();
         }
         count
     }
@@ -288,10 +289,12 @@ impl RadixTree {
         self.free_nodes += size;
     }
 
-    /// Writes both vectors anew if more than half of either is of no use.
+    /// Writes both vectors anew if more than a third of either is of no use.
     fn tidy(&mut self) {
         let useful = self.nodes.len() - self.free_nodes;
-        if self.nodes.len() <= 2 * useful + SMALL && self.labels.len() <= 2 * self.live_labels + SMALL {
+        // Two labels may share a byte, if it happens to be the right one.
+        let wasted_labels = self.labels.len().saturating_sub(self.live_labels);
+        if self.free_nodes <= useful / 2 + SMALL && wasted_labels <= self.live_labels / 2 + SMALL {
             return;
         }
         let old = std::mem::take(self);

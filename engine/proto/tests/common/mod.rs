@@ -13,8 +13,8 @@ use bytes::{Bytes, BytesMut};
 use rand::RngExt;
 use sp_proto::wire::{Input, Reader, greeting, put_frame};
 use sp_proto::{
-    Answer, Attachment, ContextId, DownReason, EndpointOptions, Event, Kind, OpError, Options, PipeId, Priority,
-    Refused, Socket, Ticket, Time, rng_from,
+    Answer, Attachment, ContextId, Device, DeviceError, DownReason, EndpointOptions, Event, Kind, OpError, Options,
+    PipeId, Priority, Refused, Socket, Ticket, Time, rng_from,
 };
 
 /// Sockets and the connections between them.
@@ -23,6 +23,7 @@ pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) nodes: Vec<Node>,
     pub(crate) connections: Vec<Connection>,
+    pub(crate) devices: Vec<Relay>,
     /// What happened, and when.
     pub(crate) story: Vec<(Time, Happening)>,
     /// Each new SUB subscribes to everything.
@@ -45,6 +46,14 @@ pub(crate) struct Node {
     pub(crate) given_back: u64,
     /// It has had other conversations than the default one.
     pub(crate) has_contexts: bool,
+}
+
+/// A device and the sockets it is made of; the second is missing if it is a bus.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) device: Device,
+    first: usize,
+    second: Option<usize>,
 }
 
 /// A connection; each end is where bytes arrive at a socket.
@@ -98,6 +107,7 @@ impl World {
             now: Time::ZERO,
             nodes: vec![],
             connections: vec![],
+            devices: vec![],
             story: vec![],
             curious: true,
             luck: rng_from(seed),
@@ -118,6 +128,25 @@ impl World {
         self.seed += 1;
         self.nodes.push(Node::new(kind, options, self.seed, self.curious));
         self.nodes.len() - 1
+    }
+
+    /// A raw socket.
+    pub(crate) fn add_raw(&mut self, kind: Kind, options: &Options) -> usize {
+        self.seed += 1;
+        let socket = Socket::new_raw(kind, options.clone(), self.seed).unwrap();
+        self.nodes.push(Node::of(socket));
+        self.nodes.len() - 1
+    }
+
+    /// Makes a device of raw sockets.
+    pub(crate) fn relay(&mut self, first: usize, second: Option<usize>) -> Result<(), DeviceError> {
+        let socket = |node: usize| &self.nodes[node].socket;
+        let device = match second {
+            Some(second) => Device::between(socket(first), socket(second)),
+            None => Device::among_peers(socket(first)),
+        };
+        self.devices.push(Relay { device: device?, first, second });
+        Ok(())
     }
 
     /// Joins two sockets; both greet.
@@ -320,7 +349,7 @@ impl World {
             for node in 0..self.nodes.len() {
                 self.collect(node);
             }
-            let mut moved = false;
+            let mut moved = self.run_devices();
             for connection in 0..self.connections.len() {
                 for side in [0, 1] {
                     moved |= self.transmit(connection, side) | self.deliver(connection, side);
@@ -342,6 +371,10 @@ impl Node {
         if curious && kind == Kind::Sub {
             socket.subscribe(Time::ZERO, ContextId::DEFAULT, b"").unwrap();
         }
+        Node::of(socket)
+    }
+
+    fn of(socket: Socket) -> Node {
         Node {
             socket,
             issued: BTreeSet::new(),
@@ -409,6 +442,23 @@ impl World {
             .find(|(end, _)| end.node == node && end.pipe == Some(pipe))
             .map(|(_, other)| other.node)
             .expect("every pipe has a connection")
+    }
+
+    fn run_devices(&mut self) -> bool {
+        let mut moved = false;
+        for Relay { device, first, second } in &mut self.devices {
+            moved |= match *second {
+                None => device.reflect(self.now, &mut self.nodes[*first].socket),
+                Some(second) => {
+                    let [low, high] = [(*first).min(second), (*first).max(second)];
+                    let (below, above) = self.nodes.split_at_mut(high);
+                    let (one, two) = (&mut below[low].socket, &mut above[0].socket);
+                    let (one, two) = if low == *first { (one, two) } else { (two, one) };
+                    device.forward(self.now, one, two)
+                }
+            };
+        }
+        moved
     }
 
     /// Takes one message from a socket and puts it on the wire.
@@ -537,6 +587,9 @@ impl World {
         assert!(node.socket.pipe_count() <= options.max_pipes);
         assert!(unsent <= up * options.send_queue as u64, "{unsent} messages wait for {up} pipes");
 
+        if matches!(node.socket.kind(), Kind::Sub | Kind::Pull) {
+            assert_eq!(node.transmitted, 0, "node {number} has nothing to say");
+        }
         if node.socket.kind() == Kind::Sub && node.has_contexts {
             // A message may be received in several of them.
             return;
@@ -552,8 +605,8 @@ impl World {
             let kept = node.handled - done;
             let bound = match node.socket.kind() {
                 Kind::Push | Kind::Pub => 0,
-                Kind::Req => options.max_contexts,
-                Kind::Surveyor => options.max_contexts * options.recv_queue,
+                Kind::Req if !node.socket.is_raw() => options.max_contexts,
+                Kind::Surveyor if !node.socket.is_raw() => options.max_contexts * options.recv_queue,
                 _ => options.recv_queue * node.socket.pipe_count(),
             };
             // What costs a peer its connection is not counted as dropped.

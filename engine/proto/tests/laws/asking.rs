@@ -168,6 +168,78 @@ fn a_request_is_sent_again_to_the_next_when_its_time_is_over_and_not_before() {
     assert_eq!(world.nodes[req].socket.stats().dropped_replies, 1);
 }
 
+/// A request that kills one connection after the other: three times it is sent again at once, then it waits, even though
+/// others could take it.
+#[test]
+fn a_request_that_brings_down_pipe_after_pipe_is_given_time() {
+    let options = Options { reconnect_min: Duration::from_millis(10), ..Options::default() };
+    let mut world = World::new(1);
+    let req = world.add(Kind::Req, &options);
+    for _ in 0..6 {
+        let rep = world.add(Kind::Rep, &Options::default());
+        world.connect(req, rep);
+    }
+    world.try_send(req, ContextId::DEFAULT, "deadly").unwrap();
+    (0..4).for_each(|connection| world.break_off(connection));
+    assert_eq!(takers(&world, req), [1, 2, 3, 4]);
+    world.advance(Duration::from_nanos(9_999_999));
+    assert_eq!(takers(&world, req).len(), 4);
+    world.advance(Duration::from_nanos(1));
+    assert_eq!(takers(&world, req), [1, 2, 3, 4, 5]);
+    world.break_off(4);
+    world.advance(Duration::from_nanos(19_999_999));
+    assert_eq!(takers(&world, req).len(), 5);
+    world.advance(Duration::from_nanos(1));
+    assert_eq!(takers(&world, req), [1, 2, 3, 4, 5, 6]);
+    let stats = world.nodes[req].socket.stats();
+    assert_eq!((stats.resends, stats.resends_delayed), (5, 2));
+    answer(&mut world, 6);
+    assert_eq!(world.recv_all(req), ["re: deadly"]);
+
+    // The next request begins anew.
+    world.try_send(req, ContextId::DEFAULT, "harmless").unwrap();
+    assert_eq!(takers(&world, req).len(), 7);
+}
+
+#[test]
+fn a_request_that_is_given_time_can_be_answered_and_replaced() {
+    let mut world = World::pair(Kind::Req, &Options { instant_resends: 0, ..Options::default() });
+    world.try_send(0, ContextId::DEFAULT, "first").unwrap();
+    let id = last_id(&world, 0, 1);
+    world.break_off(0);
+    let connection = world.connect(0, 1);
+    assert_eq!(takers(&world, 0), [1], "it waits");
+    world.inject(connection, 0, &[id], b"after all");
+    assert_eq!(world.recv_all(0), ["after all"]);
+    assert_eq!(world.nodes[0].socket.poll_timeout(), None);
+
+    world.try_send(0, ContextId::DEFAULT, "second").unwrap();
+    world.break_off(connection);
+    world.connect(0, 1);
+    world.try_send(0, ContextId::DEFAULT, "third").unwrap();
+    world.advance(Duration::from_secs(1));
+    assert_eq!(takers(&world, 0), [1, 1, 1]);
+    assert_eq!(world.nodes[0].socket.stats().resends, 0);
+}
+
+#[test]
+fn a_request_that_is_given_time_is_not_sent_by_its_old_clock() {
+    let options = Options { instant_resends: 0, reconnect_min: Duration::from_millis(10), ..Options::default() };
+    let mut world = World::new(1);
+    let req = world.add(Kind::Req, &options);
+    for _ in 0..2 {
+        let rep = world.add(Kind::Rep, &Options::default());
+        world.connect(req, rep);
+    }
+    world.try_send(req, ContextId::DEFAULT, "q").unwrap();
+    world.advance(Duration::from_millis(59_995));
+    world.break_off(0);
+    world.advance(Duration::from_millis(9));
+    assert_eq!(takers(&world, req), [1]);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(takers(&world, req), [1, 2]);
+}
+
 #[test]
 fn there_is_nothing_to_receive_before_something_was_asked() {
     let mut world = World::pair(Kind::Req, &Options::default());

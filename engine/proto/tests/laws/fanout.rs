@@ -10,6 +10,7 @@ for_kind!(
         nobody_there_is_no_reason_to_wait,
         by_default_a_slow_peer_misses_what_is_new,
         drop_old_keeps_what_is_new,
+        drop_old_makes_room_for_bytes,
         block_waits_for_the_slowest_that_says_so,
         disconnect_parts_with_the_slow_one_alone,
         a_blocking_peer_that_goes_sets_the_others_free,
@@ -23,6 +24,7 @@ for_kind!(
         nobody_there_is_no_reason_to_wait,
         by_default_a_slow_peer_misses_what_is_new,
         drop_old_keeps_what_is_new,
+        drop_old_makes_room_for_bytes,
         block_waits_for_the_slowest_that_says_so,
         disconnect_parts_with_the_slow_one_alone,
         a_blocking_peer_that_goes_sets_the_others_free,
@@ -36,6 +38,7 @@ for_kind!(
         nobody_there_is_no_reason_to_wait,
         by_default_a_slow_peer_misses_what_is_new,
         drop_old_keeps_what_is_new,
+        drop_old_makes_room_for_bytes,
         block_waits_for_the_slowest_that_says_so,
         disconnect_parts_with_the_slow_one_alone,
         a_blocking_peer_that_goes_sets_the_others_free,
@@ -87,6 +90,20 @@ fn drop_old_keeps_what_is_new(kind: Kind) {
     assert_eq!(heard(&world, 2), ["1", "2", "3", "4", "5"]);
     assert_eq!(world.nodes[0].socket.stats().dropped_full_old, 3);
     assert_eq!(pipes(&world).map(|pipe| pipe.dropped_full_old), [3, 0]);
+}
+
+fn drop_old_makes_room_for_bytes(kind: Kind) {
+    let mut world = World::new(1);
+    let options = Options { queue_bytes: 30, when_full: Some(WhenFull::DropOld), ..Options::default() };
+    let (sender, peer) = (world.add(kind, &options), world.add(kind.partner(), &Options::default()));
+    let connection = world.connect(sender, peer);
+    world.hold(connection, 0, true);
+    for body in ["a", "b", &"c".repeat(100), "d"] {
+        world.try_send(sender, ContextId::DEFAULT, body.to_owned()).unwrap();
+    }
+    world.hold(connection, 0, false);
+    assert_eq!(heard(&world, peer), ["d"], "the large one had to go as well");
+    assert_eq!(world.nodes[sender].socket.stats().dropped_full_old, 3);
 }
 
 fn block_waits_for_the_slowest_that_says_so(kind: Kind) {

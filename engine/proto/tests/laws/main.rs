@@ -10,6 +10,7 @@ mod common;
 mod answering;
 mod asking;
 mod bus;
+mod device;
 mod fanout;
 mod pair;
 mod pipeline;
@@ -74,6 +75,7 @@ for_every_kind!([
     an_operation_in_a_closed_context_says_so,
     a_pipe_counts_what_goes_over_it,
     each_pipe_keeps_its_order,
+    whatever_a_peer_sends_is_survived_and_accounted_for,
     any_story_conserves_messages_and_answers_every_ticket,
     the_same_commands_and_the_same_seed_tell_the_same_story,
 ]);
@@ -446,7 +448,9 @@ fn there_are_never_more_pipes_than_allowed(kind: Kind) {
 fn each_pipe_keeps_its_order(kind: Kind) {
     let calm = prop_oneof![4 => deed_of_a_program(), 1 => deed_of_a_calm_world()];
     proptest!(config(64), |(deeds in prop::collection::vec(calm, 1..120), small in bounds(), seed: u64)| {
-        let options = Options { resend: Duration::from_secs(1_000_000), ..small };
+        // A calm world: nothing is sent again, and nobody is disconnected.
+        let when_full = small.when_full.filter(|when_full| *when_full != WhenFull::Disconnect);
+        let options = Options { resend: Duration::from_secs(1_000_000), when_full, ..small };
         let storm = Storm::play(kind, &options, seed, &deeds);
         for connection in &storm.world.connections {
             for end in &connection.ends {
@@ -461,6 +465,37 @@ fn each_pipe_keeps_its_order(kind: Kind) {
                     prop_assert!(places.is_sorted(), "{places:?}");
                 }
             }
+        }
+    });
+}
+
+/// Cooked and raw; the world checks after every message that each is received, dropped and counted, or kept.
+fn whatever_a_peer_sends_is_survived_and_accounted_for(kind: Kind) {
+    let word = prop_oneof![0..4_u32, Just(255), Just(256), Just(1 << 31), Just(u32::MAX), any::<u32>()];
+    let message = (prop::collection::vec(word, 0..12), prop::collection::vec(any::<u8>(), 0..6), 0..4_u8);
+    let messages = prop::collection::vec(message, 1..60);
+    proptest!(config(64), |(messages in messages, raw: bool, seed: u64)| {
+        let mut world = World::new(seed);
+        let options = Options { recv_queue: 4, max_message: 30, ..Options::default() };
+        let node = if raw { world.add_raw(kind, &options) } else { world.add(kind, &options) };
+        let peer = world.add_raw(kind.partner(), &Options::default());
+        for (mut words, body, deed) in messages {
+            match deed {
+                0 => drop(world.try_send(node, ContextId::DEFAULT, "m")),
+                1 => drop(world.try_recv(node, ContextId::DEFAULT)),
+                2 => world.advance(Duration::from_millis(300)),
+                _ => {}
+            }
+            if world.up().is_empty() {
+                world.connect(node, peer);
+            }
+            let connection = world.up()[0];
+            // Now and then it answers what was asked.
+            let asked = world.connections[connection].ends[1].arrived.last().filter(|wire| wire.len() >= 4);
+            if let (3, Some(wire)) = (deed, asked) {
+                words = vec![u32::from_be_bytes(wire[..4].try_into().unwrap())];
+            }
+            world.inject(connection, 0, &words, &body);
         }
     });
 }

@@ -119,3 +119,27 @@ fn a_header_that_makes_no_sense_costs_the_connection() {
         assert_eq!(world.recv_all(0), ["again"]);
     }
 }
+
+/// The world may notice that the connection is gone before it is told to close it.
+#[test]
+fn a_pipe_that_was_given_up_keeps_its_place_until_its_connection_is_gone() {
+    let attachment = Attachment { peer: Kind::Pair1.id(), endpoint: EndpointOptions::default() };
+    for told in [true, false] {
+        let mut socket = Socket::new(Kind::Pair1, Options::default(), 1).unwrap();
+        let first = socket.attach(Time::ZERO, attachment).unwrap();
+        socket.handle_message(Time::ZERO, first, Bytes::from("what?"));
+        assert!(socket.has_disconnects() && !socket.admits(first));
+        socket.handle_message(Time::ZERO, first, Bytes::from("and what?"));
+        assert_eq!(socket.stats().peer_faults, 1, "it is not listened to any more");
+        let second = socket.attach(Time::ZERO, attachment).unwrap();
+        assert_ne!(first.slot(), second.slot());
+        if told {
+            assert_eq!(socket.poll_disconnect(), Some((first, DownReason::Fault(PeerFault::Header))));
+        }
+        socket.detach(Time::ZERO, first, DownReason::Lost);
+        assert_eq!((socket.poll_disconnect(), socket.pipe_count()), (None, 1));
+        assert_eq!((socket.stats().pipes_up, socket.stats().pipes_down), (2, 1), "it is down once");
+        socket.detach(Time::ZERO, second, DownReason::Lost);
+        assert_eq!(socket.attach(Time::ZERO, attachment).map(PipeId::slot), Ok(first.slot()));
+    }
+}

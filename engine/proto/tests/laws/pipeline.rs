@@ -16,6 +16,22 @@ fn messages_that_arrived_outlive_their_pipe() {
 }
 
 #[test]
+fn a_pipe_that_is_gone_is_not_read_from_again() {
+    let mut pull = Socket::new(Kind::Pull, Options { recv_queue: 1, ..Options::default() }, 1).unwrap();
+    let attachment = Attachment { peer: Kind::Push.id(), endpoint: EndpointOptions::default() };
+    for gone in [false, true] {
+        let pipe = pull.attach(Time::ZERO, attachment).unwrap();
+        pull.handle_message(Time::ZERO, pipe, Bytes::from("m"));
+        assert!(!pull.admits(pipe));
+        assert_eq!(pull.try_recv(Time::ZERO, ContextId::DEFAULT), Ok(Bytes::from("m")));
+        if gone {
+            pull.detach(Time::ZERO, pipe, DownReason::Lost);
+        }
+        assert_eq!(pull.poll_resumed(), (!gone).then_some(pipe));
+    }
+}
+
+#[test]
 fn a_pipe_that_comes_back_is_another_one() {
     let mut world = World::pair(Kind::Pull, &Options::default());
     let mut pipes = BTreeSet::new();

@@ -161,13 +161,13 @@ fn subscriptions_are_bounded() {
     world.subscribe(node, ContextId::DEFAULT, b"abc").unwrap();
     let too_long = world.subscribe(node, other, b"abc");
     assert!(matches!(too_long, Err(OpError::Full { limit: 5, option: "max_subscription_bytes", .. })));
-    world.subscribe(node, other, b"").unwrap();
+    world.subscribe(node, other, b"de").unwrap();
     let too_many = world.subscribe(node, other, b"x");
     assert!(matches!(too_many, Err(OpError::Full { limit: 2, option: "max_subscriptions", .. })));
     // Once more of the same takes no room; what a context had is free when it ends.
     world.subscribe(node, ContextId::DEFAULT, b"abc").unwrap();
     world.end(node, other);
-    world.subscribe(node, ContextId::DEFAULT, b"de").unwrap();
+    world.subscribe(node, ContextId::DEFAULT, b"fg").unwrap();
     assert_eq!(world.subscribe(node, other, b""), Err(OpError::ContextClosed));
 }
 

@@ -1,6 +1,8 @@
 //! The tree of prefixes means what a plain list of them means, and takes little room.
 
 use proptest::prelude::*;
+use rand::RngExt;
+use sp_proto::rng_from;
 use sp_proto::topics::{PrefixList, RadixTree, Topics};
 
 use super::config;
@@ -34,7 +36,6 @@ proptest! {
         }
         prop_assert_eq!((tree.len(), tree.prefix_bytes()), (0, 0));
         prop_assert!(!tree.matches(b"abab"));
-        prop_assert!(tree.bytes() < 20_000, "{} bytes", tree.bytes());
     }
 }
 
@@ -93,6 +94,61 @@ fn what_is_in_common_is_kept_once() {
     let each = tree.bytes() / topics.len();
     assert!(each <= 32, "{each} bytes for each of {} prefixes of 26 bytes", topics.len());
     assert!(topics.iter().all(|topic| tree.matches(topic.as_bytes())));
+}
+
+#[test]
+fn what_is_taken_back_gives_its_room_back() {
+    let mut tree = RadixTree::default();
+    let topic = |number: usize| format!("{number:05}/a topic of which nothing is in common with others").into_bytes();
+    for number in 0..10_000 {
+        tree.add(&topic(number));
+    }
+    let full = tree.bytes();
+    for number in (0..10_000).filter(|number| number % 10 != 0) {
+        tree.remove(&topic(number));
+    }
+    assert!(tree.bytes() < full / 4, "{} bytes of {full}", tree.bytes());
+    assert!((0..10_000).all(|number| tree.matches(&topic(number)) == (number % 10 == 0)));
+
+    // Coming and going does not make it grow.
+    let before = tree.bytes();
+    for number in 10_000..50_000 {
+        tree.add(&topic(number));
+        tree.remove(&topic(number));
+    }
+    assert!(tree.bytes() < 3 * before, "{} bytes, {before} before", tree.bytes());
+    for number in (0..10_000).step_by(10) {
+        tree.remove(&topic(number));
+    }
+    assert!(tree.bytes() < 50_000 && tree.is_empty());
+}
+
+#[test]
+fn what_was_split_is_joined_again() {
+    let topic: Vec<u8> = (0..5_000_u32).map(|place| (place % 251) as u8).collect();
+    let mut tree = RadixTree::default();
+    tree.add(&topic);
+    for len in 1..5_000 {
+        tree.add(&topic[..len]);
+    }
+    let split = tree.bytes();
+    for len in 1..5_000 {
+        tree.remove(&topic[..len]);
+    }
+    assert!(split > 80_000 && tree.bytes() < 20_000, "{} bytes, {split} before", tree.bytes());
+    assert!(tree.matches(&topic));
+}
+
+/// All nodes grow side by side, and leave blocks behind that nobody has use for.
+#[test]
+fn topics_with_nothing_in_common_take_little_more_than_themselves() {
+    let mut tree = RadixTree::default();
+    let mut luck = rng_from(1);
+    for _ in 0..65_536 {
+        tree.add(&luck.random::<[u8; 16]>());
+    }
+    let each = tree.bytes() / tree.len();
+    assert!(each <= 64, "{each} bytes for each of {} prefixes of 16 bytes", tree.len());
 }
 
 /// Topics with much in common.
