@@ -317,7 +317,7 @@ class NativeWorld:
     def schedule(self, at_ns: int, action: str, a: int, b: int | None = None) -> None:
         """Put a fault on the agenda: kill or restore a host; cut, heal or break the link between two sites."""
 
-    def open_socket(self, host: int, kind: str, **options: float) -> int:
+    def open_socket(self, host: int, kind: str, **options: float | str) -> int:
         """Open a socket."""
 
     def listen(

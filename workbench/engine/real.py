@@ -11,10 +11,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from workbench._engine import Meter, Stream
-from workbench.engine.socket import CLASSES, Socket
+from workbench.engine.socket import CLASSES, Socket, Sub, Surveyor
 from workbench.engine.world import Behaviour, Kind
 
 __all__ = ["Meter", "RealHost", "RealWorld", "Stream"]
@@ -117,7 +117,16 @@ class RealHost:
         """The world it is in."""
         return self._world
 
-    def socket(self, kind: Kind, **options: float) -> Socket:
+    @overload
+    def socket(self, kind: Literal["sub"], **options: float | str) -> Sub: ...
+
+    @overload
+    def socket(self, kind: Literal["surveyor"], **options: float | str) -> Surveyor: ...
+
+    @overload
+    def socket(self, kind: Kind, **options: float | str) -> Socket: ...
+
+    def socket(self, kind: Kind, **options: float | str) -> Socket:
         """Open a socket; it is aborted when the host is killed."""
         self._sockets = [socket for socket in self._sockets if not socket.closed]
         make: Callable[..., Socket] = CLASSES[kind]

@@ -350,7 +350,7 @@ class VirtualHost:
         """Has it not been killed, or been restored since?"""
         return self._world._native.is_alive(self.number)
 
-    def socket(self, kind: Kind, **options: float) -> "VirtualSocket":
+    def socket(self, kind: Kind, **options: float | str) -> "VirtualSocket":
         """Open a socket; it is gone when the host is killed. Options are those of `workbench.engine.Socket`; those that
         concern real time only (`spin`, `gather`) change nothing here. Raises OptionError, or Closed on a dead host.
         """

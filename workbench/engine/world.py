@@ -5,7 +5,7 @@ and cannot know whether the world is real (threads, the operating system's clock
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, overload
 
 Kind: TypeAlias = Literal["pair", "pair1", "bus", "pub", "sub", "push", "pull", "req", "rep", "surveyor", "respondent"]
 WhenFull: TypeAlias = Literal["block", "drop-new", "drop-old", "disconnect"]
@@ -31,15 +31,6 @@ class Conversation(Protocol):
     def close(self) -> object:
         """End the conversation; whoever waits in it gets Closed."""
 
-    def subscribe(self, topic: Topic = b"") -> None:
-        """Receive messages that begin with `topic`; SUB only."""
-
-    def unsubscribe(self, topic: Topic = b"") -> None:
-        """Take one subscription back; SUB only."""
-
-    def asurvey(self, question: Data, deadline: float | None = None) -> AsyncIterator[bytes]:
-        """Ask all peers and yield each answer as it comes, until the deadline; SURVEYOR only."""
-
 
 class Socket(Conversation, Protocol):
     """One end of a pattern."""
@@ -55,6 +46,23 @@ class Socket(Conversation, Protocol):
 
     def stats(self) -> dict[str, int]:
         """Return the socket's counters."""
+
+
+class Subscriber(Socket, Protocol):
+    """A socket that receives what it has subscribed to."""
+
+    def subscribe(self, topic: Topic = b"") -> None:
+        """Receive messages that begin with `topic` from now on."""
+
+    def unsubscribe(self, topic: Topic = b"") -> None:
+        """Take one subscription back."""
+
+
+class Surveyor(Socket, Protocol):
+    """A socket that asks all of its peers at once."""
+
+    def asurvey(self, question: Data, deadline: float | None = None) -> AsyncIterator[bytes]:
+        """Ask all peers and yield each answer as it comes, until the deadline in seconds."""
 
 
 class Stream(Protocol):
@@ -85,7 +93,16 @@ class Host(Protocol):
     def world(self) -> "World":
         """The world it is in."""
 
-    def socket(self, kind: Kind, **options: float) -> Socket:
+    @overload
+    def socket(self, kind: Literal["sub"], **options: float | str) -> Subscriber: ...
+
+    @overload
+    def socket(self, kind: Literal["surveyor"], **options: float | str) -> Surveyor: ...
+
+    @overload
+    def socket(self, kind: Kind, **options: float | str) -> Socket: ...
+
+    def socket(self, kind: Kind, **options: float | str) -> Socket:
         """Open a socket. Options and their ranges are those of `workbench.engine.Socket`."""
 
     def stream(self, name: str) -> Stream:

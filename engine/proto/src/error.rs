@@ -74,6 +74,15 @@ pub enum PeerFault {
     /// It sent a header that its protocol does not have.
     #[error("it sent a message with a header that its protocol does not have")]
     Header,
+    /// The two sides did not come to speak WebSocket.
+    #[error("WebSocket: {0}")]
+    Upgrade(&'static str),
+    /// It refused to speak WebSocket, with this status of HTTP.
+    #[error("WebSocket: it refused with HTTP status {0}")]
+    Http(u16),
+    /// It broke a rule of WebSocket.
+    #[error("WebSocket: it sent {0}")]
+    Frame(&'static str),
     /// It did not greet in time.
     #[error("it did not finish its greeting in time")]
     Silent,

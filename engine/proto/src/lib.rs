@@ -50,6 +50,7 @@ mod ticket;
 mod time;
 mod timers;
 pub mod topics;
+pub mod websocket;
 pub mod wire;
 
 pub use address::{Address, AddressError, Transport};

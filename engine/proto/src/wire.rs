@@ -58,6 +58,8 @@ pub enum Input {
     },
     /// A whole message; header words, if there are any, are still in its body.
     Message(Bytes),
+    /// The peer has said farewell; nothing more will come. Only WebSocket has farewells.
+    Closed,
 }
 
 impl Reader {

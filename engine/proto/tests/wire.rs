@@ -345,6 +345,7 @@ fn size(input: &Input) -> usize {
     match input {
         Input::Greeting { .. } => GREETING_LEN,
         Input::Message(wire) => FRAME_HEADER_LEN + wire.len(),
+        Input::Closed => 0,
     }
 }
 

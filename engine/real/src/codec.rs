@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 use sp_proto::wire::{self, Input, Reader};
-use sp_proto::{Address, Kind, Message, PeerFault, Transport};
+use sp_proto::{Address, Kind, Message, PeerFault, Transport, websocket};
 
 /// What speaks the language of one connection: first a greeting, then messages.
 #[derive(Debug)]
@@ -11,16 +11,24 @@ pub(crate) enum Codec {
     Frames { kind: Kind, reader: Reader },
     /// The same, and each frame begins with its type.
     TypedFrames { kind: Kind, reader: Reader },
+    /// HTTP, and then messages of WebSocket.
+    Web(Box<websocket::Session>),
 }
 
 impl Codec {
-    /// What is spoken at an address.
-    pub(crate) fn for_address(address: &Address, kind: Kind, max_message: usize) -> Codec {
+    /// What is spoken at an address by whoever listens there, or dials it. The seed is for masks.
+    pub(crate) fn for_address(address: &Address, dials: bool, kind: Kind, max_message: usize, seed: u64) -> Codec {
         let reader = Reader::new(kind, max_message);
+        let limits = websocket::Limits::with_max_message(max_message);
         match address.transport {
             Transport::Ipc => Codec::TypedFrames { kind, reader: reader.typed() },
-            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss | Transport::Inproc => {
-                Codec::Frames { kind, reader }
+            Transport::Tcp | Transport::Tls | Transport::Inproc => Codec::Frames { kind, reader },
+            Transport::Ws | Transport::Wss if dials => {
+                let (host, path) = (address.authority(), address.path());
+                Codec::Web(Box::new(websocket::Session::client(kind, host, path, limits, seed)))
+            }
+            Transport::Ws | Transport::Wss => {
+                Codec::Web(Box::new(websocket::Session::server(kind, address.path(), limits)))
             }
         }
     }
@@ -31,14 +39,16 @@ impl Codec {
             Codec::Frames { kind, .. } | Codec::TypedFrames { kind, .. } => {
                 out.extend_from_slice(&wire::greeting(*kind));
             }
+            Codec::Web(session) => session.open(out),
         }
     }
 
     /// Takes the next whole thing from the front of `input`; what has to be answered is added to `out`, also with an
     /// error.
-    pub(crate) fn next(&mut self, input: &mut BytesMut, _out: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
+    pub(crate) fn next(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
         match self {
             Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.next(input),
+            Codec::Web(session) => session.next(input, out),
         }
     }
 
@@ -46,6 +56,7 @@ impl Codec {
     pub(crate) fn missing(&self, input: &BytesMut) -> usize {
         match self {
             Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.missing(input),
+            Codec::Web(session) => session.missing(input),
         }
     }
 
@@ -54,13 +65,15 @@ impl Codec {
         match self {
             Codec::Frames { .. } => wire::put_frame(message, out),
             Codec::TypedFrames { .. } => wire::put_typed_frame(message, out),
+            Codec::Web(session) => session.put(message, out),
         }
     }
 
     /// Adds what is said last.
-    pub(crate) fn close(&mut self, _out: &mut BytesMut) {
+    pub(crate) fn close(&mut self, out: &mut BytesMut) {
         match self {
             Codec::Frames { .. } | Codec::TypedFrames { .. } => {}
+            Codec::Web(session) => session.put_close(out),
         }
     }
 
@@ -72,6 +85,7 @@ impl Codec {
                 output.advance(1);
                 1 + wire::FRAME_HEADER_LEN + output.get_u64() as usize
             }
+            Codec::Web(session) => session.frame_len(output),
         }
     }
 }

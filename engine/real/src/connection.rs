@@ -349,6 +349,7 @@ impl ByteWay {
                     }
                     match codec.next(&mut self.input, &mut self.output).map_err(DownReason::Fault)? {
                         Some(Input::Message(wire)) => socket.handle_message(now, pipe, wire),
+                        Some(Input::Closed) => return Err(DownReason::Lost),
                         Some(Input::Greeting { .. }) | None => return Ok(None),
                     }
                 }
@@ -358,6 +359,7 @@ impl ByteWay {
                     self.begun = self.output.len();
                     return match found.map_err(DownReason::Fault)? {
                         Some(Input::Greeting { peer }) => Ok(Some(peer)),
+                        Some(Input::Closed) => Err(DownReason::Lost),
                         Some(Input::Message(_)) | None => Ok(None),
                     };
                 }

@@ -105,9 +105,9 @@ impl Endpoint {
     }
 
     /// What a new connection speaks, and through which channel.
-    pub(crate) fn session(&self, kind: Kind, max_message: usize, _seed: u64) -> Result<Session, PeerFault> {
+    pub(crate) fn session(&self, kind: Kind, max_message: usize, seed: u64) -> Result<Session, PeerFault> {
         let tls = self.tls.as_ref().map(tls::Config::open).transpose()?.map(Box::new);
-        let codec = Codec::for_address(&self.address, kind, max_message);
+        let codec = Codec::for_address(&self.address, self.is_dialer(), kind, max_message, seed);
         Ok(Session { tls, codec })
     }
 

@@ -36,6 +36,8 @@ macro_rules! for_every_transport {
     ($promises:tt) => {
         for_transport!(tcp, || "tcp://127.0.0.1:0".to_owned(), $promises);
         for_transport!(tls, || "tls+tcp://127.0.0.1:0".to_owned(), $promises);
+        for_transport!(ws, || "ws://127.0.0.1:0/conformance".to_owned(), $promises);
+        for_transport!(wss, || "wss://127.0.0.1:0".to_owned(), $promises);
         for_transport!(ipc, super::new_path, $promises);
         for_transport!(inproc, super::new_name, $promises);
     };

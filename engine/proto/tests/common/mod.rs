@@ -531,6 +531,7 @@ impl World {
                 true
             }
             (Ok(Some(Input::Message(_))), None) => panic!("a message came before the greeting"),
+            (Ok(Some(Input::Closed)), _) => panic!("frames know no farewell"),
             (Ok(Some(Input::Greeting { peer: id })), _) => {
                 match node.socket.attach(self.now, Attachment { peer: id, endpoint: end.endpoint }) {
                     Ok(pipe) => end.pipe = Some(pipe),
