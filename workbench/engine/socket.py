@@ -5,8 +5,9 @@
         rep.send(rep.recv() + b" pong")
         assert req.recv() == b"ping pong"
 
-Every socket may be used from several threads at once, and from asyncio (`asend`, `arecv`). Times are in seconds. Data
-may be anything with a buffer: bytes, bytearray, memoryview, array, numpy.
+Every socket may be used from several threads at once, and from asyncio (`asend`, `arecv`): there one event loop at a
+time can wait for it. Times are in seconds. Data may be anything with a buffer: bytes, bytearray, memoryview, array,
+numpy.
 
 Options, all keyword arguments of the constructors:
 
@@ -39,7 +40,11 @@ Address = str | Iterable[str] | None
 
 
 class Socket:
-    """What every socket can do. Use the class of the role you need: Req, Rep, Push, Pull."""
+    """What every socket can do. Use the class of the role you need: Req, Rep, Push, Pull.
+
+    Any number of threads and tasks may wait for it at once, but the tasks of one event loop only: `asend` and `arecv`
+    raise StateError if they must wait while a task of another loop does. Once no task waits, another loop may.
+    """
 
     kind: ClassVar[Kind]
 
@@ -156,7 +161,10 @@ class Socket:
 
 
 class Context:
-    """One conversation on a REQ or REP socket: many can be under way at once, each with its own request and reply."""
+    """One conversation on a REQ or REP socket: many can be under way at once, each with its own request and reply.
+
+    All conversations of a socket are waited for in one event loop at a time; see Socket.
+    """
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
