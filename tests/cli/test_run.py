@@ -1,10 +1,13 @@
 """`workbench run`, from start to finish."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIORITY_ROUTING = ROOT / "scenarios" / "priority-routing.yaml"
@@ -163,6 +166,68 @@ def test_a_behaviour_that_raises_is_named_with_its_host_and_its_own_traceback(wo
     assert f'File "{workbench.folder / "own.py"}", line 8, in answer' in ended.err
     assert "Traceback" not in ended.err
     assert "/workbench/" not in ended.err
+
+
+PRINTING = """\
+import os
+print("imported")
+
+async def serve(host, peers):
+    print("printed")
+    os.system("echo by a child")
+    rep = host.socket("rep")
+    rep.listen(peers.listen)
+    while True:
+        await rep.asend(await rep.arecv())
+"""
+
+
+@pytest.mark.parametrize(
+    "how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "workers", "real"]
+)
+def test_what_a_behaviour_prints_does_not_get_into_the_object(workbench: Any, how: list[str]) -> None:
+    workbench.file("own.py", PRINTING)
+    ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
+    assert ended.code == 0, ended
+    assert ended.json["scenario"] == "own"
+    assert "imported" in ended.err
+    assert how[0] == "--world" or {"printed", "by a child"} <= set(ended.err.splitlines())
+
+
+@pytest.mark.parametrize("words", [["run", "small.yaml", "--json"], ["schema"], ["list"], ["explain", "faults"]])
+def test_an_output_that_cannot_be_written_is_a_sentence(workbench: Any, small: Path, words: list[str]) -> None:
+    full = workbench.shell(words, ">/dev/full")
+    assert full.code == 2
+    assert full.err.splitlines()[-1] == "workbench: the output cannot be written: No space left on device"
+    assert "Traceback" not in full.err
+    closed = workbench.shell(words, ">&-")
+    assert (closed.code, closed.err) == (141, "")
+
+
+@pytest.mark.parametrize("words", [["run", "small.yaml", "--json"], ["run", "small.yaml"], ["explain", "run"]])
+def test_a_locale_without_our_characters_costs_characters_only(workbench: Any, small: Path, words: list[str]) -> None:
+    ended = workbench.shell(words, PYTHONIOENCODING="ascii")
+    assert (ended.code, "Traceback" in ended.err) == (0, False), ended
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from workbench.cli import run as verb
+    from workbench.results import samples
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "samples.parquet"))
+
+    monkeypatch.setattr(samples, "write", full)
+    with pytest.raises(typer.Exit):
+        verb.command(small, out=tmp_path / "out", jobs=1)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == (
+        f"workbench run: {tmp_path / 'samples.parquet'}: No space left on device; the replications that were finished "
+        "are kept, and the same command goes on with them"
+    )
+    assert list((tmp_path / "out" / "small").glob("*.partial/journal.jsonl"))
 
 
 def test_a_behaviour_that_is_not_there_is_refused_before_anything_starts(workbench: Any) -> None:
