@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from workbench.engine.errors import Closed, MessagingError
+from workbench.engine.errors import Closed, MessagingError, TooLarge
 from workbench.engine.world import Conversation, Host, Socket, Stream
 from workbench.model import body
 from workbench.model.cast import Part
@@ -57,6 +57,9 @@ class Client:
             answer = await conversation.arecv(max(0.0, left))
         except Closed:
             return
+        except TooLarge:
+            # No request of this workload can ever be sent: a mistake of the scenario's, not a loss.
+            raise
         except MessagingError:
             # Given up: a late answer must not be taken for the next request's.
             self._look()
