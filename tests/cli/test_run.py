@@ -168,6 +168,58 @@ def test_a_behaviour_that_raises_is_named_with_its_host_and_its_own_traceback(wo
     assert "/workbench/" not in ended.err
 
 
+WRONG = """\
+import sys
+import numpy
+
+async def serve(host, peers):
+    rep = host.socket("rep")
+    rep.listen(peers.listen)
+    await rep.arecv()
+    {}
+"""
+
+
+@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"]], ids=["alone", "pool"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("host.world.observe('seen', None)", "OptionError: observe('seen', None): an observation is a finite number"),
+        ("host.world.observe('seen', '1')", "OptionError: observe('seen', '1'): an observation is a finite number"),
+        ("host.world.observe('seen', numpy.nan)", "OptionError: observe('seen', nan): an observation is a finite"),
+        ("host.world.observe('', 1)", "OptionError: observe('', …, '1'): the name and the unit"),
+        ("await host.world.sleep(-1)", "OptionError: sleep(-1): the time to sleep is out of range"),
+        ("await host.world.sleep(float('nan'))", "OptionError: sleep(nan): the time to sleep is out of range"),
+    ],
+)
+def test_what_a_behaviour_must_not_do_is_its_failure(workbench: Any, how: list[str], wrong: str, said: str) -> None:
+    _fails(workbench, how, wrong, said)
+
+
+@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "pool", "real"])
+def test_an_exit_is_a_failure_of_the_behaviour_like_any_other(workbench: Any, how: list[str]) -> None:
+    _fails(workbench, how, "sys.exit(0)", "SystemExit: 0")
+
+
+def _fails(workbench: Any, how: list[str], wrong: str, said: str) -> None:
+    workbench.file("own.py", WRONG.format(wrong))
+    ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
+    assert (ended.code, ended.out) == (2, ""), ended
+    assert "behaviour own.py:serve failed: " in ended.err
+    assert said in ended.err
+    assert "in serve on host 'service/foo/here/0' at " in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "pool", "real"])
+def test_an_interruption_by_a_behaviour_is_an_interruption(workbench: Any, how: list[str]) -> None:
+    workbench.file("own.py", WRONG.format("raise KeyboardInterrupt"))
+    ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
+    assert (ended.code, ended.out) == (130, ""), ended
+    assert ended.err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in ended.err
+
+
 PRINTING = """\
 import os
 print("imported")
