@@ -7,12 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from workbench.bench.peers import PEERS, ROLES, End, Peer
 from workbench.bench.peers.tcp import CHUNK
+from workbench.scenario import load
 
 WHOLE = [name for name, peer in PEERS.items() if peer.roles == ROLES]
 SIZES = [0, 1, 8, 64, 1000, CHUNK - 4, CHUNK, CHUNK + 1, 2**20]
@@ -219,3 +221,8 @@ def test_the_command_lists_each_library_and_what_is_missing(monkeypatch: pytest.
     listed = {each["name"]: each for each in json.loads(as_json.output)}
     assert listed["nng"]["version"] is None
     assert listed["tcp-batched"]["patterns"] == ["PIPELINE"]
+
+
+def test_the_shipped_comparison_leaves_no_library_out() -> None:
+    scenario = load(Path(__file__).resolve().parents[2] / "scenarios" / "throughput-latency.yaml")
+    assert sorted(map(str, scenario.sweep["library"])) == sorted(PEERS)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -108,6 +109,19 @@ class Workbench:
         """Call it and wait."""
         done = subprocess.run(
             self._command(words), cwd=self.folder, env=_ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def shell(self, words: list[str], redirection: str = "", **environment: str) -> Ended:
+        """Call it from a shell, with a redirection of its output or with other variables."""
+        done = subprocess.run(
+            f"{shlex.join(self._command(tuple(words)))} {redirection}",
+            shell=True,
+            cwd=self.folder,
+            env={**_ENVIRONMENT, **environment},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -1,10 +1,13 @@
 """`workbench run`, from start to finish."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 ROOT = Path(__file__).resolve().parents[2]
 PRIORITY_ROUTING = ROOT / "scenarios" / "priority-routing.yaml"
@@ -163,6 +166,120 @@ def test_a_behaviour_that_raises_is_named_with_its_host_and_its_own_traceback(wo
     assert f'File "{workbench.folder / "own.py"}", line 8, in answer' in ended.err
     assert "Traceback" not in ended.err
     assert "/workbench/" not in ended.err
+
+
+WRONG = """\
+import sys
+import numpy
+
+async def serve(host, peers):
+    rep = host.socket("rep")
+    rep.listen(peers.listen)
+    await rep.arecv()
+    {}
+"""
+
+
+@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"]], ids=["alone", "pool"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("host.world.observe('seen', None)", "OptionError: observe('seen', None): an observation is a finite number"),
+        ("host.world.observe('seen', '1')", "OptionError: observe('seen', '1'): an observation is a finite number"),
+        ("host.world.observe('seen', numpy.nan)", "OptionError: observe('seen', nan): an observation is a finite"),
+        ("host.world.observe('', 1)", "OptionError: observe('', …, '1'): the name and the unit"),
+        ("await host.world.sleep(-1)", "OptionError: sleep(-1): the time to sleep is out of range"),
+        ("await host.world.sleep(float('nan'))", "OptionError: sleep(nan): the time to sleep is out of range"),
+    ],
+)
+def test_what_a_behaviour_must_not_do_is_its_failure(workbench: Any, how: list[str], wrong: str, said: str) -> None:
+    _fails(workbench, how, wrong, said)
+
+
+@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "pool", "real"])
+def test_an_exit_is_a_failure_of_the_behaviour_like_any_other(workbench: Any, how: list[str]) -> None:
+    _fails(workbench, how, "sys.exit(0)", "SystemExit: 0")
+
+
+def _fails(workbench: Any, how: list[str], wrong: str, said: str) -> None:
+    workbench.file("own.py", WRONG.format(wrong))
+    ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
+    assert (ended.code, ended.out) == (2, ""), ended
+    assert "behaviour own.py:serve failed: " in ended.err
+    assert said in ended.err
+    assert "in serve on host 'service/foo/here/0' at " in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "pool", "real"])
+def test_an_interruption_by_a_behaviour_is_an_interruption(workbench: Any, how: list[str]) -> None:
+    workbench.file("own.py", WRONG.format("raise KeyboardInterrupt"))
+    ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
+    assert (ended.code, ended.out) == (130, ""), ended
+    assert ended.err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in ended.err
+
+
+PRINTING = """\
+import os
+print("imported")
+
+async def serve(host, peers):
+    print("printed")
+    os.system("echo by a child")
+    rep = host.socket("rep")
+    rep.listen(peers.listen)
+    while True:
+        await rep.asend(await rep.arecv())
+"""
+
+
+@pytest.mark.parametrize(
+    "how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "workers", "real"]
+)
+def test_what_a_behaviour_prints_does_not_get_into_the_object(workbench: Any, how: list[str]) -> None:
+    workbench.file("own.py", PRINTING)
+    ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
+    assert ended.code == 0, ended
+    assert ended.json["scenario"] == "own"
+    assert "imported" in ended.err
+    assert how[0] == "--world" or {"printed", "by a child"} <= set(ended.err.splitlines())
+
+
+@pytest.mark.parametrize("words", [["run", "small.yaml", "--json"], ["schema"], ["list"], ["explain", "faults"]])
+def test_an_output_that_cannot_be_written_is_a_sentence(workbench: Any, small: Path, words: list[str]) -> None:
+    full = workbench.shell(words, ">/dev/full")
+    assert full.code == 2
+    assert full.err.splitlines()[-1] == "workbench: the output cannot be written: No space left on device"
+    assert "Traceback" not in full.err
+    closed = workbench.shell(words, ">&-")
+    assert (closed.code, closed.err) == (141, "")
+
+
+@pytest.mark.parametrize("words", [["run", "small.yaml", "--json"], ["run", "small.yaml"], ["explain", "run"]])
+def test_a_locale_without_our_characters_costs_characters_only(workbench: Any, small: Path, words: list[str]) -> None:
+    ended = workbench.shell(words, PYTHONIOENCODING="ascii")
+    assert (ended.code, "Traceback" in ended.err) == (0, False), ended
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from workbench.cli import run as verb
+    from workbench.results import samples
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "samples.parquet"))
+
+    monkeypatch.setattr(samples, "write", full)
+    with pytest.raises(typer.Exit):
+        verb.command(small, out=tmp_path / "out", jobs=1)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == (
+        f"workbench run: {tmp_path / 'samples.parquet'}: No space left on device; the replications that were finished "
+        "are kept, and the same command goes on with them"
+    )
+    assert list((tmp_path / "out" / "small").glob("*.partial/journal.jsonl"))
 
 
 def test_a_behaviour_that_is_not_there_is_refused_before_anything_starts(workbench: Any) -> None:

@@ -356,6 +356,69 @@ def test_a_socket_can_move_to_another_loop():
         assert [asyncio.run(once()) for _ in range(3)] == [b"hello"] * 3
 
 
+def test_a_second_loop_at_once_is_refused_and_takes_nothing():
+    """The refused wait leaves no ticket behind that could swallow the message or give it to another conversation."""
+    with Rep(listen="inproc://two-loops") as rep, Req(dial="inproc://two-loops") as req:
+        first, other = req.context(), req.context()
+        for context, question in ((first, b"first"), (other, b"other")):
+            context.send(question)
+
+        async def refused() -> None:
+            with pytest.raises(StateError, match="one at a time"):
+                await other.arecv(0)
+            with pytest.raises(StateError, match="one at a time"):
+                await other.arecv(PATIENCE)
+
+        async def main() -> None:
+            waiting = asyncio.create_task(first.arecv(PATIENCE))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(lambda: asyncio.run(refused()))
+            for _ in range(2):
+                question = await rep.arecv(PATIENCE)
+                await rep.asend(b"to " + question)
+            assert await waiting == b"to first"
+            assert await other.arecv(PATIENCE) == b"to other"
+
+        asyncio.run(main())
+
+
+def test_a_loop_closed_under_its_tasks_loses_no_message():
+    with Rep(listen="inproc://closed-loop") as rep, Req(dial="inproc://closed-loop") as req:
+        context = req.context()
+        context.send(b"question")
+        loop = asyncio.new_event_loop()
+        abandoned = loop.create_task(context.arecv())
+        loop.run_until_complete(asyncio.sleep(0))
+        question = rep.recv(PATIENCE)
+        loop.close()
+        rep.send(question)
+
+        async def again() -> bytes:
+            return await context.arecv(PATIENCE)
+
+        assert asyncio.run(again()) == b"question"
+        abandoned._log_destroy_pending = False
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan")])
+def test_a_wait_that_is_refused_leaves_the_socket_free(timeout):
+    with Pull(listen="inproc://refused") as pull:
+
+        async def refused() -> None:
+            with pytest.raises(OptionError, match="timeout"):
+                await pull.arecv(timeout)
+
+        async def fine() -> bytes:
+            with Push(dial="inproc://refused") as push:
+                waiting = asyncio.create_task(pull.arecv(PATIENCE))
+                await asyncio.sleep(0)
+                await push.asend(b"here")
+                return await waiting
+
+        asyncio.run(refused())
+        assert asyncio.run(fine()) == b"here"
+
+
 def _ask(req: Req, rep: Rep) -> None:
     req.send(b"question")
     assert rep.recv(PATIENCE) == b"question"

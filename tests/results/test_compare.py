@@ -29,7 +29,26 @@ def test_a_difference_the_interval_does_not_tell_from_nought_is_called_none() ->
     base = point({"routing": "round-robin"}, [0.010, 0.012, 0.011], "latency.p99")
     other = point({"routing": "priority"}, [0.012, 0.010, 0.0111], "latency.p99")
     text = compare.compare(base, other, "latency.p99").text
-    assert text.startswith("priority shows no difference in the latency p99: 11 ms against 11 ms with round-robin (")
+    assert text.startswith(
+        "priority: no difference in the latency p99 can be shown at this precision: 11 ms against 11 ms "
+    )
+    assert "95 % interval [" in text
+
+
+def test_what_never_differed_shows_no_difference() -> None:
+    base, other = (
+        point({"routing": "round-robin"}, [0, 0, 0], "lost"),
+        point({"routing": "priority"}, [0, 0, 0], "lost"),
+    )
+    text = compare.compare(base, other, "lost").text
+    assert text.startswith("priority shows no difference in lost requests: 0 against 0 with round-robin (")
+
+
+def test_a_ratio_whose_interval_holds_one_decides_nothing() -> None:
+    base = point({"library": "ours"}, [1e6 + i for i in range(8)], "throughput")
+    other = point({"library": "nng"}, [1e6 + 7 - i for i in range(8)], "throughput")
+    text = compare.compare(base, other, "throughput", by="ratio").text
+    assert text.startswith("nng: no difference in the throughput can be shown at this precision: ")
 
 
 def test_names_units_and_phases_come_from_the_metric_and_the_point() -> None:

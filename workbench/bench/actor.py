@@ -34,7 +34,10 @@ def main() -> None:
         parent.watch()
         with asyncio.Runner(loop_factory=exact_loop) as runner:
             runner.run(Site(parent, scenario, job).play())
-    except Exception as error:
+    except KeyboardInterrupt:
+        # Not the terminal's, which is ignored here: a behaviour has raised it.
+        parent.say("interrupted")
+    except (Exception, SystemExit) as error:
         parent.say("error", reason=str(custom.blame(error) or f"{type(error).__name__}: {error}"))
     parent.stay()
 
@@ -128,7 +131,7 @@ class Site:
     async def faults(self) -> None:
         """Kill and restore this site's services when it is time."""
         for event in self.scenario.fault_events():
-            await self.world.sleep(event.at - self.world.now)
+            await self.world.sleep(max(0.0, event.at - self.world.now))
             for part in self.cast.killed_by(event.instances):
                 if part in self.parts and event.action == "kill":
                     self.host(part).kill()

@@ -154,7 +154,7 @@ class Crew:
         """The next message of this kind from `child`, waiting up to `timeout` seconds.
 
         Raises ChildFailed when it does not come in time, and at once when any child of the crew fails: if the sender
-        is dead, the receiver is not to be waited for.
+        is dead, the receiver is not to be waited for. Raises KeyboardInterrupt when a child was interrupted.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -204,6 +204,8 @@ class Crew:
     def _refuse_failures(self) -> None:
         for child in self.children:
             for message in child.said:
+                if message["say"] == "interrupted":
+                    raise KeyboardInterrupt
                 if message["say"] == "error":
                     raise ChildFailed(child.name, f"failed: {message.get('reason', 'no reason given')}")
             if child.ended:

@@ -1,5 +1,6 @@
 """The command line: one file for each verb. Heavy imports happen inside the verbs, so that help is quick."""
 
+import contextlib
 import os
 import sys
 
@@ -8,6 +9,7 @@ import typer
 from workbench.cli import compare, explain, lint, list_, peers, report, run, schema, verify
 
 INTERRUPTED = 130
+CLOSED = 141
 
 app = typer.Typer(
     name="workbench",
@@ -31,15 +33,30 @@ app.command("peers")(peers.command)
 
 def main() -> None:
     """Run the command line; Ctrl-C ends with exit code 130 and no traceback, a closed output with 141."""
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:
+        # Closed by whoever started us: there is nobody to answer.
+        sys.exit(CLOSED)
+    for stream in (sys.stdout, sys.stderr):
+        # Where the locale knows no "±" there is to be a "?" and no traceback.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         _run()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does. Python would try once more to write the rest at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        # Whoever read the output has gone, as `head` does.
+        _abandon_output()
+        sys.exit(CLOSED)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # A file has a name; without one it is the output, for example on a disk that is full.
+        _abandon_output()
+        print(f"workbench: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _run() -> None:
@@ -53,3 +70,9 @@ def _run() -> None:
             raise KeyboardInterrupt from None
         sys.stdout.flush()
         raise
+
+
+def _abandon_output() -> None:
+    """Python would try once more to write the rest at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

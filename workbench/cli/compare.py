@@ -33,7 +33,7 @@ def command(
     if not both.rows:
         _refuse(f"{one.scenario}/{one.run} and {other.scenario}/{other.run} have no setting and metric in common")
     if as_json:
-        typer.echo(json.dumps(_data(both), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(_data(both), indent=2))
         return
     pairing = "paired by replication" if both.paired else "unpaired (Welch)"
     tables.show(worlds.grid(both))

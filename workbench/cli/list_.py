@@ -26,7 +26,7 @@ def command(
         typer.echo(f"workbench list: {error}", err=True)
         raise typer.Exit(2) from None
     if as_json:
-        typer.echo(json.dumps([_data(entry) for entry in entries], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([_data(entry) for entry in entries], indent=2))
     elif not entries:
         typer.echo(f"no runs{f' of {scenario}' if scenario else ''} in {results}")
     else:

@@ -19,7 +19,7 @@ def command(
 
     known = [_data(peer) for peer in PEERS.values()]
     if as_json:
-        typer.echo(json.dumps(known, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(known, indent=2))
         return
     for peer in known:
         state = f"not installed: {peer['missing']}" if peer["missing"] else peer["version"]

@@ -1,5 +1,6 @@
 """`workbench run`: the main job. A scenario goes in; a result, its figures and a page come out."""
 
+import errno
 import json
 import sys
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from workbench.cli.aside import prints_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +43,7 @@ def command(
     """Run a scenario and report what it found.
 
     The exit code is 0 if everything expected holds, 1 if not, 2 if the input is wrong, 130 after Ctrl-C.
+    What behaviours print goes to standard error.
     """
     from workbench.scenario import ScenarioError, load, points
 
@@ -60,11 +64,12 @@ def command(
         if dry_run:
             _list(loaded, swept, count, where)
             return
-        result, run, notes = _run(loaded, swept, count, jobs, out, None if as_json else _Bar())
+        with prints_aside():
+            result, run, notes = _run(loaded, swept, count, jobs, out, None if as_json else _Bar())
     except ScenarioError as error:
         _refuse(str(error))
     if as_json:
-        print(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(result.to_json(), allow_nan=False))
     else:
         _tell(loaded, result, run, notes)
     if not all(expected.holds for expected in result.expectations):
@@ -113,7 +118,11 @@ def _run(
     except BrokenPipeError:
         raise
     except OSError as error:
-        _refuse(f"workbench run: {error.filename or out}: {error.strerror or error}")
+        where = error.filename or out
+        text = f"workbench run: {where}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += "; the replications that were finished are kept, and the same command goes on with them"
+        _refuse(text)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from workbench.cli.aside import prints_aside
+
 
 def command(
     run: Annotated[str, typer.Argument(help="A run: its folder, scenario/run, scenario/latest, or a scenario's name.")],
@@ -29,14 +31,17 @@ def command(
         base = Path(facts.get("directory", opened.path))
         scenario = parse(opened.scenario_yaml, name=f"{opened.path / 'scenario.yaml'}", base=base)
         swept = points(scenario)
-        if custom.fingerprints(point.scenario for point in swept) != facts.get("behaviours", {}):
+        with prints_aside():
+            behaviours = custom.fingerprints(point.scenario for point in swept)
+        if behaviours != facts.get("behaviours", {}):
             _refuse(f"the behaviours in {base} have changed since this run")
     except (ResultError, ScenarioError) as error:
         _refuse(str(error))
     different = checked = 0
     for number, point in enumerate(swept):
         for replication in kept.points[number].replications[: None if everything else 1]:
-            again = replicate(point.scenario, number, replication.index, scenario.run.seed)
+            with prints_aside():
+                again = replicate(point.scenario, number, replication.index, scenario.run.seed)
             checked += 1
             if again.digest() != replication.digest():
                 different += 1

@@ -57,7 +57,11 @@ Address = str | Iterable[str] | None
 
 
 class Socket:
-    """What every socket can do. Use the class of the role you need."""
+    """What every socket can do. Use the class of the role you need.
+
+    Any number of threads and tasks may wait for it at once, but the tasks of one event loop only: `asend` and `arecv`
+    raise StateError if they must wait while a task of another loop does. Once no task waits, another loop may.
+    """
 
     kind: ClassVar[Kind]
 
@@ -289,7 +293,10 @@ class Socket:
 
 
 class Context:
-    """One conversation on a socket: many can be under way at once, each with a request, survey or topics of its own."""
+    """One conversation on a socket: many can be under way at once, each with a request, survey or topics of its own.
+
+    All conversations of a socket are waited for in one event loop at a time; see Socket.
+    """
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket

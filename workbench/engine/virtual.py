@@ -28,7 +28,7 @@ from simpy.events import Event, EventPriority, Process
 from workbench._engine import NativeWorld, Stream
 from workbench.engine import errors
 from workbench.engine.window import Window
-from workbench.engine.world import Data, Kind, Topic, WhenFull, topic_bytes
+from workbench.engine.world import Data, Kind, Topic, WhenFull, duration, observation, topic_bytes
 
 Drawn: TypeAlias = tuple[str, float, float]
 Answer: TypeAlias = tuple[tuple[str, str] | None, bytes | None]
@@ -165,8 +165,11 @@ class VirtualWorld(simpy.Environment):
     # What behaviours see
 
     def sleep(self, seconds: float) -> "Wait":
-        """Wait, to the nanosecond, as native roles do: sums of floating-point times would drift from theirs."""
-        moment = (self._native.now_ns + _ns(max(0.0, seconds))) / 1e9
+        """Wait, to the nanosecond, as native roles do: sums of floating-point times would drift from theirs.
+
+        Raises OptionError at once unless `seconds` is zero or more.
+        """
+        moment = (self._native.now_ns + _ns(duration(seconds))) / 1e9
         return Wait(self.timeout(max(0.0, moment - self._now)))
 
     def wait(self, event: Event) -> "Wait":
@@ -178,8 +181,8 @@ class VirtualWorld(simpy.Environment):
         return self.process(_Life(errand))
 
     def observe(self, name: str, value: float, unit: str = "1") -> None:
-        """Record one observation."""
-        self.observations.append((name, value, unit))
+        """Record one observation, a finite number. Raises OptionError for anything else."""
+        self.observations.append(observation(name, value, unit))
 
     # What came of it
 
@@ -540,7 +543,7 @@ class _Life(Generator[Event, Any, Any]):
             if self.doomed and isinstance(error, errors.MessagingError):
                 # It killed its own host, and then used what was gone.
                 raise StopIteration from None
-            if self._host is not None and isinstance(error, Exception):
+            if self._host is not None and isinstance(error, (Exception, SystemExit)):
                 error.add_note(f"in {self.__name__} on host {self._host.name!r} at {self._host.world.now} s")
             raise _CarriedError(error) from error
         self._over()

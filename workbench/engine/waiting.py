@@ -6,6 +6,8 @@ itself and hands out the answers, so no thread stands between the network and th
 
 import asyncio
 import contextlib
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from workbench._engine import RealSocket
@@ -16,25 +18,32 @@ Outcome = tuple[int, tuple[str, str] | None, bytes | None]
 
 
 class Loop:
-    """The tickets of one socket that coroutines of one event loop wait for."""
+    """The tickets of one socket that coroutines wait for: those of one event loop at a time.
+
+    Every ticket is in `_waiting` from its submission until it is answered or cancelled: no answer is without an owner.
+    """
 
     def __init__(self, native: RealSocket) -> None:
         self._native = native
         self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop in which somebody waits; None while nobody does."""
+        self._claiming = threading.Lock()
         self._waiting: dict[int, tuple[asyncio.Future[Any], int]] = {}
         """By ticket: who waits, and in which context."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def send(self, data: Data, timeout: float | None, context: int = 0) -> None:
-        """Send, waiting if need be."""
+        """Send, waiting if need be. Raises StateError if it must wait, and somebody waits in another event loop."""
+        self._leave_closed_loop()
         if not self._native.try_send(data, context):
-            await self._answer(self._native.submit_send(data, timeout, context), context)
+            await self._answer(lambda: self._native.submit_send(data, timeout, context), context)
 
     async def recv(self, timeout: float | None, context: int = 0) -> bytes:
-        """Receive, waiting if need be."""
+        """Receive, waiting if need be. Raises StateError if it must wait, and somebody waits in another event loop."""
+        self._leave_closed_loop()
         body = self._native.try_recv(context)
         if body is None:
-            body = await self._answer(self._native.submit_recv(timeout, context), context)
+            body = await self._answer(lambda: self._native.submit_recv(timeout, context), context)
             assert body is not None
         return body
 
@@ -45,22 +54,27 @@ class Loop:
             return [first, *self._native.recv_many(limit - 1, 0.0)]
         return [first]
 
-    async def _answer(self, ticket: int, context: int) -> bytes | None:
+    async def _answer(self, submit: Callable[[], int], context: int) -> bytes | None:
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._attach(loop)
-        future: asyncio.Future[bytes | None] = loop.create_future()
-        self._waiting[ticket] = future, context
-        # The answer may have come while the ticket was written, and the socket's next timeout may be new.
-        self._collect()
+        # First: a ticket whose answer nobody will collect would swallow a message.
+        self._attach(loop)
         try:
-            return await future
-        except asyncio.CancelledError:
-            self._take_back(ticket, future, context)
-            raise
+            ticket = submit()
+            future: asyncio.Future[bytes | None] = loop.create_future()
+            self._waiting[ticket] = future, context
+            try:
+                # The answer may have come while the ticket was written, and the socket's next timeout may be new.
+                self._collect()
+                return await future
+            except BaseException:
+                # Cancelled, or closed together with its loop; after a failure there is nothing left to take back.
+                if self._waiting.get(ticket, (None, 0))[0] is future:
+                    self._take_back(ticket, future, context)
+                raise
+            finally:
+                self._waiting.pop(ticket, None)
         finally:
-            self._waiting.pop(ticket, None)
-            if not self._waiting:
+            if self._loop is loop and not self._waiting:
                 self._detach()
 
     def _take_back(self, ticket: int, future: asyncio.Future[bytes | None], context: int) -> None:
@@ -74,31 +88,43 @@ class Loop:
             self._native.put_back(body, context)
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._loop is not None and self._waiting and not self._loop.is_closed():
-            raise errors.StateError("the socket is being waited for in another event loop")
-        for ticket in self._waiting:
-            # A loop that was closed under its tasks.
-            self._native.cancel(ticket)
-        self._waiting.clear()
-        self._loop = loop
+        with self._claiming:
+            if self._loop is loop:
+                return
+            if self._loop is not None:
+                raise errors.StateError(
+                    "the socket is being waited for in another event loop, and one at a time can wait for it; "
+                    "open a socket for each loop"
+                )
+            self._loop = loop
         self._native.attach(True)
         loop.add_reader(self._native.fileno(), self._collect)
 
+    def _leave_closed_loop(self) -> None:
+        """What came for tasks under which their loop was closed goes back."""
+        with self._claiming:
+            if self._loop is None or not self._loop.is_closed():
+                return
+            for ticket, (future, context) in self._waiting.items():
+                self._take_back(ticket, future, context)
+            self._waiting.clear()
+            self._detach()
+
     def _detach(self) -> None:
-        loop, self._loop = self._loop, None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if loop is not None and not loop.is_closed():
-            loop.remove_reader(self._native.fileno())
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._native.fileno())
         self._native.attach(False)
+        self._loop = None
 
     def _collect(self) -> None:
         answers, due = self._native.poll_answers()
         for ticket, failure, body in answers:
-            future, context = self._waiting.get(ticket, (None, 0))
-            if future is None or future.done():
-                # It was cancelled a moment ago.
+            future, context = self._waiting[ticket]
+            if future.done():
+                # It was cancelled a moment ago, and its task does not know yet.
                 if body is not None:
                     self._native.put_back(body, context)
             elif failure is None:

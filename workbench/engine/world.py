@@ -2,10 +2,16 @@
 
 A behaviour is a coroutine, ``async def foo(host: Host) -> None``. It reaches time, luck and messaging through its host
 and cannot know whether the world is real (threads, the operating system's clock) or virtual (SimPy, a virtual clock).
+
+A behaviour that raises anything fails, and ends the run: SystemExit is no exception. KeyboardInterrupt alone is not its
+failure but an interruption, as Ctrl-C is. Both hold in either world.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Literal, Protocol, TypeAlias, overload
+
+from workbench.engine.errors import OptionError
 
 Kind: TypeAlias = Literal["pair", "pair1", "bus", "pub", "sub", "push", "pull", "req", "rep", "surveyor", "respondent"]
 WhenFull: TypeAlias = Literal["block", "drop-new", "drop-old", "disconnect"]
@@ -129,10 +135,33 @@ class World(Protocol):
         """Seconds since the world began."""
 
     def sleep(self, seconds: float) -> Awaitable[object]:
-        """Wait."""
+        """Wait so many seconds. Raises OptionError at once unless they are zero or more."""
 
     def host(self, name: str, site: str = "") -> Host:
         """Return the host of this name; make it first if there is none."""
 
     def observe(self, name: str, value: float, unit: str = "1") -> None:
-        """Record one observation; the run reports its mean and percentiles under `name`."""
+        """Record one observation, a finite number; the run reports its mean and percentiles under `name`.
+
+        Raises OptionError for anything else.
+        """
+
+
+def duration(seconds: float) -> float:
+    """The time to sleep, checked. Raises OptionError."""
+    if not seconds >= 0:
+        raise OptionError(f"sleep({seconds}): the time to sleep is out of range; allowed: 0 or more seconds")
+    return seconds
+
+
+def observation(name: str, value: float, unit: str) -> tuple[str, float, str]:
+    """An observation, checked. Raises OptionError."""
+    if not isinstance(name, str) or not name or not isinstance(unit, str):
+        raise OptionError(f"observe({name!r}, …, {unit!r}): the name and the unit of an observation are texts")
+    try:
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise OptionError(f"observe({name!r}, {value!r}): an observation is a finite number")
+    return name, number, unit

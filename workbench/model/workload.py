@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from workbench.engine.errors import Closed, MessagingError
+from workbench.engine.errors import Cancelled, Closed, TimedOut
 from workbench.engine.world import Conversation, Host, Socket, Stream
 from workbench.model import body
 from workbench.model.cast import Part
@@ -57,7 +57,7 @@ class Client:
             answer = await conversation.arecv(max(0.0, left))
         except Closed:
             return
-        except MessagingError:
+        except (TimedOut, Cancelled):
             # Given up: a late answer must not be taken for the next request's.
             self._look()
             self.meter.lost(sent_at, world.now)
@@ -95,7 +95,7 @@ async def _open(client: Client, kind: str, rate: float, luck: Stream, until: flo
     world = client.host.world
     moment = luck.exponential(1 / rate) if kind == "poisson" else luck.uniform() / rate
     while moment < until:
-        await world.sleep(moment - world.now)
+        await world.sleep(max(0.0, moment - world.now))
         client.host.spawn(client.ask())
         moment += luck.exponential(1 / rate) if kind == "poisson" else 1 / rate
 

@@ -163,16 +163,23 @@ def _sentence(baseline: Point, other: Point, metric: str, difference: Estimate, 
     if by == "ratio" and ratio is not None:
         if ratio.low is not None and ratio.high is not None and ratio.low <= 1.0 <= ratio.high:
             return (
-                f"{subject} shows no difference in {phrase}: {against} (ratio {estimate_text(ratio)}, {_spread(ratio)})"
+                f"{_undecided(subject, phrase, ratio, 1.0)}: {against} (ratio {estimate_text(ratio)}, {_spread(ratio)})"
             )
         return f"{subject}: {phrase} is {estimate_text(ratio)} times that of {base}: {against} ({_spread(ratio)})"
     detail = f"({difference_text(difference)}, {_spread(difference)})"
     if difference.low is None or difference.high is None:
         return f"{subject}, {phrase}: {against} {detail}"
     if difference.low <= 0.0 <= difference.high:
-        return f"{subject} shows no difference in {phrase}: {against} {detail}"
+        return f"{_undecided(subject, phrase, difference, 0.0)}: {against} {detail}"
     verb = "lowers" if difference.value < 0 else "raises"
     return f"{subject} {verb} {phrase}: {against} {detail}"
+
+
+def _undecided(subject: str, phrase: str, value: Estimate, same: float) -> str:
+    """An interval that holds "the same" holds other values, too, and proves nothing; unless it is that point alone."""
+    if value.low == value.high == same:
+        return f"{subject} shows no difference in {phrase}"
+    return f"{subject}: no difference in {phrase} can be shown at this precision"
 
 
 def _values(baseline: Point, other: Point, metric: str) -> tuple[Estimate, Estimate]:

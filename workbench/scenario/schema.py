@@ -54,6 +54,8 @@ NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LONGEST_NAME = 40
 MOST_VALUES = 1000
 """Values of one sweep axis."""
+LARGEST_MESSAGE = (16 << 20) - 4
+"""Bytes. A socket takes messages of 16 MiB by default, and four of them are the number of the request."""
 BEHAVIOUR = re.compile(r"(?P<file>[^:\0]+\.py):(?P<function>[A-Za-z_]\w*)")
 DELAY_WITHIN_A_SITE = 50e-6
 """One-way delay between two hosts of a site, in seconds, where the scenario says nothing."""
@@ -132,6 +134,8 @@ def _whole_size(value: Any) -> int:
     size = parse(value, SIZE)
     if not size.is_integer():
         raise QuantityError(f"{shown(value)} is not a whole number of bytes")
+    if size > LARGEST_MESSAGE:
+        raise QuantityError(f"a message of {write(size, SIZE)} is too large; at most {LARGEST_MESSAGE:,} B fit")
     return int(size)
 
 
@@ -435,7 +439,7 @@ class Service(Model):
     queue: Annotated[int, *count("the length of the queue", 1, 10_000_000)] = Field(
         default=1000, description="How many messages may wait in one instance; beyond that senders are held back."
     )
-    reply: Size = Field(default=64, description="Size of an answer.", examples=["64 B"])
+    reply: Size = Field(default=64, description="Size of an answer, at most 16 MiB less 4 B.", examples=["64 B"])
     behaviour: Behaviour | None = Field(
         default=None,
         description="A Python function that takes the place of the declared service: 'file.py:function', beside "
@@ -459,7 +463,7 @@ class Workload(Model):
         "closed N: N requests under way, with a think time if given. flood: as fast as the socket takes messages; "
         "goes with a service of pattern collect."
     )
-    size: Size = Field(default=64, description="Size of a request.", examples=["64 B"])
+    size: Size = Field(default=64, description="Size of a request, at most 16 MiB less 4 B.", examples=["64 B"])
     timeout: PositiveDuration = Field(
         default=5.0, description="A request without an answer after this long is lost.", examples=["5 s"]
     )

@@ -22,7 +22,7 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
     stage = Stage(scenario, VirtualWorld(seed=seed, replication=index))
     try:
         stage.world.run(until=scenario.run.duration)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if (failure := custom.blame(error)) is not None:
             raise failure from error
         raise

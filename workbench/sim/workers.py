@@ -100,6 +100,9 @@ def _serve(line: "Connection[Any, Any]", work: Callable[[Any], Any]) -> None:
 def _attempt(work: Callable[[Any], Any], task: Any) -> bytes:
     try:
         return pickle.dumps((True, work(task)))
+    except KeyboardInterrupt as error:
+        # Not the terminal's, which is blocked here: the work has raised it.
+        return pickle.dumps((False, error))
     except Exception as error:
         try:
             told = pickle.dumps((False, error))
