@@ -91,14 +91,22 @@ def test_verify_replays_behaviours_and_says_when_they_have_changed(workbench: An
 
 def test_compare_sets_a_run_beside_another(kept: Any) -> None:
     (run,) = kept.runs("small")
-    ended = kept("compare", "small", run)
+    shutil.copytree(run, kept.folder / "again")
+    ended = kept("compare", "small", "again")
     assert ended.code == 0
     assert "95 % interval, paired by replication" in ended.out
-    data = json.loads(kept("compare", "small", "small/latest", "--json").out)
+    data = json.loads(kept("compare", "small", "again", "--json").out)
     rows = {(row["set"]["routing"], row["metric"]): row for row in data["rows"]}
     share = rows["round-robin", "cross_site_share"]
     assert share["first"] == share["second"]
     assert share["difference"]["value"] == 0
+
+
+def test_compare_does_not_set_a_run_beside_itself(kept: Any) -> None:
+    (run,) = kept.runs("small")
+    ended = kept("compare", "small", run)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"small and {run} are the same run" in ended.err
 
 
 def test_report_makes_the_page_again(workbench: Any, copy: Path) -> None:

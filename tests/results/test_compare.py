@@ -30,7 +30,8 @@ def test_a_difference_the_interval_does_not_tell_from_nought_is_called_none() ->
     other = point({"routing": "priority"}, [0.012, 0.010, 0.0111], "latency.p99")
     text = compare.compare(base, other, "latency.p99").text
     assert text.startswith(
-        "priority: no difference in the latency p99 can be shown at this precision: 11 ms against 11 ms "
+        "priority: no difference in the latency p99 can be shown at this precision: 11 ms against 11 ms with "
+        "round-robin ("
     )
     assert "95 % interval [" in text
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import resource
 import selectors
 import signal
 import subprocess
@@ -210,6 +211,15 @@ class Crew:
                     raise ChildFailed(child.name, f"failed: {message.get('reason', 'no reason given')}")
             if child.ended:
                 raise ChildFailed(child.name, child.why())
+
+
+def allow_files() -> None:
+    """Lets this process, and those that it starts from now on, open as many files as the system lets it have.
+
+    What a session begins with, often 1,024, is for programs that wait with select().
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Parent:

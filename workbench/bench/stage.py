@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from workbench.bench.processes import ChildFailed, Crew
+from workbench.bench.processes import ChildFailed, Crew, allow_files
 from workbench.engine.relay import Relay
 from workbench.model.cast import Cast, cast
 from workbench.model.links import is_shaped
@@ -40,6 +40,7 @@ def play(
 
     Raises ChildFailed when a process fails; nothing is left behind then, nor after Ctrl-C.
     """
+    allow_files()
     done = dict(writer.finished) if writer is not None else {}
     order = random.Random(scenario.run.seed)
     total = count * len(points)

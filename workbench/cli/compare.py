@@ -26,7 +26,10 @@ def command(
     from workbench.results import ResultError, open_run
 
     try:
-        one, other = (open_run(name, root=results).result for name in (first, second))
+        runs = [open_run(name, root=results) for name in (first, second)]
+        if runs[0].path.resolve() == runs[1].path.resolve():
+            _refuse(f"{first} and {second} are the same run, {runs[0].path}; `workbench list` shows the others")
+        one, other = (run.result for run in runs)
     except ResultError as error:
         _refuse(str(error))
     both = worlds.beside(one, other, tables.all_metrics(one) if everything else None)

@@ -290,6 +290,15 @@ def _target(scenario: Scenario, known: _Known, at: int, fault: Fault) -> Iterato
     service, separator, site = fault.target.rpartition("@")
     offset = len(service) + len(separator)
     part = (offset, offset + len(site)) if site else None
+    if not separator and site not in known.sites and site in scenario.services:
+        places = [f"{site}@{where}" for where in scenario.services[site].at]
+        yield Finding(
+            path,
+            f"{shown(site)} is a service; what is killed or restored is a site, or a service at a site",
+            f"did you mean '{places[0]}'?" if places else "",
+            allowed=", ".join([*places, *known.sites][:40]),
+        )
+        return
     wrong = [*known.site(site, path, part)]
     if separator and service not in known.services:
         wrong.append(_unknown("service", service, known.services, path, (0, len(service)) if service else None))

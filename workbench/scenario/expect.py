@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from workbench.scenario.tree import scalar
 from workbench.scenario.units import (
@@ -162,6 +162,15 @@ def parse_expectation(text: str | Expectation) -> Expectation:
             f"{shown(text)} is not an expectation; it goes: metric, comparison, value, for example "
             "'latency.p99 <= 200 ms'",
             allowed="<, <=, ==, !=, >=, >, and '= value ± tolerance'",
+        )
+    if found["op"] == "=" and found["value"][0] in "<>!":
+        meant = f"{found['value'][0]}="
+        at = found.start("op")
+        raise QuantityError(
+            f"unknown comparison '={found['value'][0]}'",
+            hint=f"did you mean '{meant}'?",
+            allowed=", ".join(get_args(Op)),
+            span=(at, found.start("value") + 1),
         )
     try:
         metric = metric_named(found["metric"])

@@ -441,17 +441,20 @@ def _wrong(tree: Node, error: Any, loc: Path, explain: str) -> Problem:
             place = place.part(*ctx["span"])
         return place.problem(ctx["message"], hint=ctx["hint"], allowed=ctx["allowed"], explain=explain)
     given = describe(node.plain()) if path == loc else "nothing"
+    hint = ""
     name = f"'{loc[-1]}'" if loc and isinstance(loc[-1], str) else "this"
     match error["type"]:
         case "dict_type" | "model_type" | "model_attributes_type":
             message = f"expected a mapping for {name}, not {given}"
+            if isinstance(plain := node.plain(), list) and plain and all(isinstance(item, str) for item in plain[:3]):
+                hint = f"did you mean {{{', '.join(f'{item}: ' for item in plain[:3])}{', …' * (len(plain) > 3)}}}?"
         case "tuple_type" | "list_type":
             message = f"expected a list for {name}, not {given}"
         case "too_short":
             message = f"{name} is empty; it needs at least one entry"
         case _:
             message = re.sub(r"\s+", " ", f"{error['msg']}")
-    return place.problem(message, explain=explain)
+    return place.problem(message, hint=hint, explain=explain)
 
 
 def _guilty(error: Any) -> Path:

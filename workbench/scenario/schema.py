@@ -509,7 +509,10 @@ class Fault(Model):
         default=None, description="Starts again what an earlier kill with the same target stopped."
     )
     cut: Pair | None = Field(
-        default=None, description="The link between two sites falls silent; connections stay, nothing passes."
+        default=None,
+        description="The link between two sites falls silent; connections stay, nothing passes. Silence alone makes "
+        "no client fail over, not with priority routing either: until a connection is noticed to be dead, requests go "
+        "on being sent on it. kill and break are noticed at once.",
     )
     heal: Pair | None = Field(default=None, description="Ends an earlier cut of the same link.")
     break_: Pair | None = Field(
