@@ -3,7 +3,7 @@
 //! One file for each class; the stub `_engine.pyi` documents them.
 
 mod errors;
-mod fork;
+mod life;
 mod meters;
 mod options;
 mod real_socket;
@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    fork::register(module)?;
+    life::register(module)?;
     real_socket::register(module)?;
     relay::register(module)?;
     streams::register(module)?;

@@ -7,6 +7,7 @@ use sp_proto::{Answer, ContextId, Kind, OpError, Ticket, Time};
 use sp_real::{EndpointError, EndpointReport, EndpointSettings, Happening, OpenError, Peer, Socket, now};
 
 use crate::errors::{error, name_of};
+use crate::life::{detach, interruption, signals};
 use crate::options::{Tls, endpoint_options, seconds, socket_options, tls_options};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -52,7 +53,7 @@ impl RealSocket {
         let machine = endpoint_options(py, send_priority, recv_priority, when_full)?;
         let settings = EndpointSettings { machine, tls: tls.map(tls_options), asks };
         let socket = self.socket(py)?;
-        match py.detach(|| socket.listen(address, &settings)) {
+        match detach(py, || socket.listen(address, &settings)) {
             Ok(bound) => Ok(bound.to_string()),
             Err(wrong) => Err(endpoint_error(py, "listen", wrong)),
         }
@@ -73,7 +74,7 @@ impl RealSocket {
         let machine = endpoint_options(py, send_priority, recv_priority, when_full)?;
         let settings = EndpointSettings { machine, tls: tls.map(tls_options), asks };
         let socket = self.socket(py)?;
-        py.detach(|| socket.dial(address, &settings)).map_err(|wrong| endpoint_error(py, "dial", wrong))
+        detach(py, || socket.dial(address, &settings)).map_err(|wrong| endpoint_error(py, "dial", wrong))
     }
 
     #[pyo3(signature = (data, timeout=None, context=0))]
@@ -88,7 +89,7 @@ impl RealSocket {
         };
         let deadline = deadline(py, timeout)?;
         let mut raised = None;
-        let result = py.detach(|| socket.send(context, body, deadline, || signals(&mut raised)));
+        let result = detach(py, || socket.send(context, body, deadline, || signals(&mut raised)));
         match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(wrong)) => Err(self.failure(py, "send", &wrong)),
@@ -107,7 +108,7 @@ impl RealSocket {
         }
         let deadline = deadline(py, timeout)?;
         let mut raised = None;
-        let result = py.detach(|| socket.recv(context, deadline, || signals(&mut raised)));
+        let result = detach(py, || socket.recv(context, deadline, || signals(&mut raised)));
         match result {
             Ok(Ok(body)) => Ok(PyBytes::new(py, &body)),
             Ok(Err(wrong)) => Err(self.failure(py, "recv", &wrong)),
@@ -137,7 +138,7 @@ impl RealSocket {
             let result = match stopped {
                 None => return Ok(sent),
                 Some((OpError::WouldBlock, body)) => {
-                    py.detach(|| socket.send(context, body, deadline, || signals(&mut raised)))
+                    detach(py, || socket.send(context, body, deadline, || signals(&mut raised)))
                 }
                 Some((wrong, _)) => Ok(Err(wrong)),
             };
@@ -173,7 +174,7 @@ impl RealSocket {
         };
         if bodies.is_empty() && limit > 0 {
             let mut raised = None;
-            match py.detach(|| socket.recv(context, deadline, || signals(&mut raised))) {
+            match detach(py, || socket.recv(context, deadline, || signals(&mut raised))) {
                 Ok(Ok(first)) => bodies.push(first),
                 Ok(Err(wrong)) => return Err(self.failure(py, "recv", &wrong)),
                 Err(_) => return Err(interruption(raised)),
@@ -204,7 +205,7 @@ impl RealSocket {
             Ok(body) => body,
             Err(OpError::WouldBlock) => {
                 let mut raised = None;
-                match py.detach(|| socket.recv(context, deadline, || signals(&mut raised))) {
+                match detach(py, || socket.recv(context, deadline, || signals(&mut raised))) {
                     Ok(Ok(body)) => body,
                     Ok(Err(wrong)) => return Err(self.failure(py, "recv", &wrong)),
                     Err(_) => return Err(interruption(raised)),
@@ -340,7 +341,7 @@ impl RealSocket {
 
     fn peers<'py>(&self, py: Python<'py>) -> PyResult<Vec<PeerRow<'py>>> {
         let socket = self.socket(py)?;
-        Ok(py.detach(|| socket.peers()).into_iter().map(|peer| peer_row(py, peer)).collect())
+        Ok(detach(py, || socket.peers()).into_iter().map(|peer| peer_row(py, peer)).collect())
     }
 
     /// Its endpoints: (address, dials, pipes, last error, counters).
@@ -357,7 +358,7 @@ impl RealSocket {
         let socket = self.socket(py)?;
         let deadline = deadline(py, timeout)?;
         let mut raised = None;
-        let result = py.detach(|| socket.wait_for_peers(count, deadline, || signals(&mut raised)));
+        let result = detach(py, || socket.wait_for_peers(count, deadline, || signals(&mut raised)));
         result.map_err(|_| interruption(raised))
     }
 
@@ -367,7 +368,7 @@ impl RealSocket {
         let socket = self.socket(py)?;
         let deadline = deadline(py, timeout)?;
         let mut raised = None;
-        match py.detach(|| socket.wait_for_event(deadline, || signals(&mut raised))) {
+        match detach(py, || socket.wait_for_event(deadline, || signals(&mut raised))) {
             Ok(happening) => Ok(happening.map(|event| event_row(py, event))),
             Err(_) => Err(interruption(raised)),
         }
@@ -383,12 +384,12 @@ impl RealSocket {
             return Ok(0);
         }
         let mut raised = None;
-        py.detach(|| self.socket.close(flush, || signals(&mut raised))).map_err(|_| interruption(raised))
+        detach(py, || self.socket.close(flush, || signals(&mut raised))).map_err(|_| interruption(raised))
     }
 
     fn abort(&self, py: Python<'_>) {
         if self.socket.is_ours() {
-            py.detach(|| self.socket.abort());
+            detach(py, || self.socket.abort());
         }
     }
 }
@@ -481,14 +482,4 @@ fn endpoint_error(py: Python<'_>, operation: &str, wrong: EndpointError) -> PyEr
         EndpointError::Closed => error(py, "Closed", text),
         EndpointError::System { .. } => error(py, "EndpointFailed", text),
     }
-}
-
-/// Lets Python run its signal handlers; true if one raised.
-fn signals(raised: &mut Option<PyErr>) -> bool {
-    *raised = Python::attach(|py| py.check_signals()).err();
-    raised.is_some()
-}
-
-fn interruption(raised: Option<PyErr>) -> PyErr {
-    raised.unwrap_or_else(|| pyo3::exceptions::PyKeyboardInterrupt::new_err(()))
 }
