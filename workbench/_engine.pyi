@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, final
 
 from workbench.engine.window import Window
 
-__all__ = ["Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "__version__"]
+__all__ = ["Device", "Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "__version__"]
 
 __version__: str
 
@@ -25,8 +25,8 @@ _Outcome: TypeAlias = tuple[int, tuple[str, str] | None, bytes | None]
 class RealSocket:
     """A socket on the operating system's network; see `workbench.engine.socket.Socket`."""
 
-    def __new__(cls, kind: str, **options: float | str) -> RealSocket:
-        """Open a socket of this kind. Raises OptionError."""
+    def __new__(cls, kind: str, raw: bool = False, **options: float | str) -> RealSocket:
+        """Open a socket of this kind; a raw one is for a device. Raises OptionError."""
 
     def listen(
         self,
@@ -137,6 +137,19 @@ class RealSocket:
 
     def abort(self) -> None:
         """Close as if the process had been killed."""
+
+@final
+class Device:
+    """Hands messages on between two raw sockets, or among the peers of a raw bus socket, until it is closed."""
+
+    def __new__(cls, first: RealSocket, second: RealSocket | None = None) -> Device:
+        """Begin. Raises OptionError if the sockets do not fit, EndpointFailed or ForkedError."""
+
+    def stats(self) -> list[tuple[str, int]]:
+        """What it has done: forwarded, dropped."""
+
+    def close(self) -> None:
+        """End; the sockets stay open."""
 
 @final
 class Relay:

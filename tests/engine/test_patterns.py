@@ -9,6 +9,7 @@ import pytest
 
 from workbench.engine import (
     Bus,
+    Device,
     LimitReached,
     OptionError,
     Pair,
@@ -241,6 +242,32 @@ def test_a_subscriber_never_sends_and_a_publisher_never_receives():
             sub.send(b"m")
         with pytest.raises(StateError):
             pub.recv(0)
+
+
+def test_a_device_stands_between_the_two_ends_of_a_pattern(place):
+    address, tls = place
+    with Device("rep", "req") as device, Rep(listen=address, tls=tls) as rep, Req() as req:
+        device.back.dial(rep.addresses[0], tls=tls)
+        req.dial(device.front.listen("tcp://127.0.0.1:0"))
+        req.send(b"ping")
+        assert rep.recv(PATIENCE) == b"ping"
+        rep.send(b"pong")
+        assert req.recv(PATIENCE) == b"pong"
+        assert device.stats()["forwarded"] == 2
+        assert len(device.front.peers()) == len(device.back.peers()) == 1
+    with Device("bus") as device:
+        hub = device.front.listen("inproc://hub")
+        one, other = Bus(dial=hub), Bus(dial=hub)
+        device.front.wait_for_peers(2, PATIENCE)
+        one.wait_for_peers(1, PATIENCE)
+        one.send(b"m")
+        assert other.recv(PATIENCE) == b"m"
+        one.close()
+        other.close()
+    with pytest.raises(OptionError, match="goes with req"):
+        Device("rep", "push")
+    with pytest.raises(OptionError, match=r"belongs to an endpoint: socket.dial\(address, priority"):
+        Req(dial="inproc://x", priority=1)
 
 
 def test_requests_in_contexts_do_not_mix():

@@ -5,6 +5,7 @@ Sockets, one class for each role: Pair, Bus, Pub, Sub, Push, Pull, Req, Rep, Sur
 What a behaviour sees of a world: World, Host (workbench.engine.world), and the two worlds: RealWorld, VirtualWorld.
 """
 
+from workbench.engine.device import Device
 from workbench.engine.errors import (
     AddressError,
     Cancelled,
@@ -42,6 +43,7 @@ __all__ = [
     "Cancelled",
     "Closed",
     "Context",
+    "Device",
     "Endpoint",
     "EndpointFailed",
     "Event",

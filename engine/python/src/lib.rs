@@ -2,6 +2,7 @@
 //!
 //! One file for each class; the stub `_engine.pyi` documents them.
 
+mod device;
 mod errors;
 mod life;
 mod meters;
@@ -19,6 +20,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     life::register(module)?;
     real_socket::register(module)?;
+    device::register(module)?;
     relay::register(module)?;
     streams::register(module)?;
     meters::register(module)?;

@@ -37,6 +37,10 @@ pub(crate) fn socket_options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) 
             "gather" => options.gather = span(py, &name, &value)?,
             "max_connections" => options.max_connections = whole(py, &name, &value)?,
             "max_half_open" => options.max_half_open = whole(py, &name, &value)?,
+            "priority" | "recv_priority" | "admit" => {
+                let text = format!("{name} belongs to an endpoint: socket.dial(address, {name}=…)");
+                return Err(error(py, "OptionError", text));
+            }
             _ => {
                 let text = format!("there is no option {name}; there are {}", OPTION_NAMES.join(", "));
                 return Err(error(py, "OptionError", text));

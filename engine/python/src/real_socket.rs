@@ -15,7 +15,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 #[pyclass(frozen, module = "workbench._engine")]
-struct RealSocket {
+pub(crate) struct RealSocket {
     socket: Socket,
     /// The process that made it.
     process: u32,
@@ -27,11 +27,12 @@ type Outcome<'py> = (u64, Option<(&'static str, String)>, Option<Bound<'py, PyBy
 #[pymethods]
 impl RealSocket {
     #[new]
-    #[pyo3(signature = (kind, **options))]
-    fn new(py: Python<'_>, kind: &str, options: Option<&Bound<'_, PyDict>>) -> PyResult<RealSocket> {
+    #[pyo3(signature = (kind, raw=false, **options))]
+    fn new(py: Python<'_>, kind: &str, raw: bool, options: Option<&Bound<'_, PyDict>>) -> PyResult<RealSocket> {
         let kind: Kind = kind.parse().map_err(|text| error(py, "OptionError", text))?;
         let options = socket_options(py, options)?;
-        match Socket::new(kind, options) {
+        let made = if raw { Socket::new_raw(kind, options) } else { Socket::new(kind, options) };
+        match made {
             Ok(socket) => Ok(RealSocket { socket, process: std::process::id() }),
             Err(wrong @ OpenError::Option(_)) => Err(error(py, "OptionError", wrong.to_string())),
             Err(wrong @ OpenError::System(_)) => Err(error(py, "EndpointFailed", wrong.to_string())),
@@ -396,7 +397,7 @@ impl RealSocket {
 
 impl RealSocket {
     /// The socket, unless it is of no use here.
-    fn socket(&self, py: Python<'_>) -> PyResult<&Socket> {
+    pub(crate) fn socket(&self, py: Python<'_>) -> PyResult<&Socket> {
         if self.socket.is_ours() {
             return Ok(&self.socket);
         }

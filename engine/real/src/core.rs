@@ -162,6 +162,14 @@ impl Core {
         self.settle(now);
     }
 
+    /// Looks at the descriptors without waiting.
+    pub(crate) fn look(&mut self) {
+        let mut ready = Vec::new();
+        // A signal is looked at by whoever waits.
+        let _ = self.poller.wait(&mut ready, Some(Duration::ZERO));
+        self.turn(clock::now(), &ready);
+    }
+
     /// Deals with descriptors that are ready, and with all that follows from it.
     pub(crate) fn turn(&mut self, now: Time, ready: &[Ready]) {
         self.last_turn = now;

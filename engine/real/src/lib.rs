@@ -12,6 +12,7 @@ mod clock;
 mod codec;
 mod connection;
 mod core;
+mod device;
 mod endpoint;
 pub mod fork;
 mod gather;
@@ -26,6 +27,7 @@ mod transport;
 
 pub use clock::now;
 pub use connection::Peer;
+pub use device::{Device, MakeDeviceError};
 pub use endpoint::{EndpointReport, EndpointSettings, EndpointStats};
 pub use news::{Happening, What};
 pub use shaping::{Relay, RelayError, RelayStats};

@@ -24,7 +24,7 @@ use crate::core::{Care, Core, hang_bell};
 use crate::endpoint::{EndpointReport, EndpointSettings, tls_for_dialing, tls_for_listening};
 use crate::fork;
 use crate::news::Happening;
-use crate::poller::{Poller, Ready};
+use crate::poller::Poller;
 use crate::reactor;
 use crate::transport::Listener;
 use crate::transport::tls::TlsError;
@@ -113,9 +113,21 @@ pub enum EndpointError {
 impl Socket {
     /// A socket without endpoints.
     pub fn new(kind: Kind, options: SocketOptions) -> Result<Socket, OpenError> {
+        Socket::make(options, |options, seed| sp_proto::Socket::new(kind, options, seed))
+    }
+
+    /// A raw socket, for a [`Device`](crate::Device); messages are not sent or received through it otherwise.
+    pub fn new_raw(kind: Kind, options: SocketOptions) -> Result<Socket, OpenError> {
+        Socket::make(options, |options, seed| sp_proto::Socket::new_raw(kind, options, seed))
+    }
+
+    fn make(
+        options: SocketOptions,
+        machine: impl FnOnce(Options, u64) -> Result<sp_proto::Socket, OptionError>,
+    ) -> Result<Socket, OpenError> {
         // Real sockets want ids that no other program can guess; only here does chance come from outside.
         let mut luck = rng_from(entropy());
-        let machine = sp_proto::Socket::new(kind, options.machine.clone(), luck.random())?;
+        let machine = machine(options.machine.clone(), luck.random())?;
         at_least_one("max_connections", options.max_connections)?;
         at_least_one("max_half_open", options.max_half_open)?;
         let poller = Arc::new(Poller::new()?);
@@ -283,7 +295,7 @@ impl Socket {
         core.gather.reset();
         let mut result = core.socket.try_recv(now(), context);
         if matches!(result, Err(OpError::WouldBlock)) && !core.leader {
-            core = self.shared.look(core);
+            core.look();
             result = core.socket.try_recv(now(), context);
         }
         self.shared.after_recv(core);
@@ -338,7 +350,7 @@ impl Socket {
             if looked || !found.is_empty() || core.leader || stopped != Some(OpError::WouldBlock) {
                 break;
             }
-            core = self.shared.look(core);
+            core.look();
             stopped = None;
         }
         self.shared.after_recv(core);
@@ -402,7 +414,7 @@ impl Socket {
     /// submitted without waiting (what threads wait for in calls is theirs). Also says when to call again if nothing becomes readable before.
     pub fn poll_answers(&self) -> (Vec<(Ticket, Answer)>, Option<Time>) {
         let mut core = self.shared.core.lock();
-        core = self.shared.look(core);
+        core.look();
         let answers = core.collect_answers();
         let due = core.next_timeout();
         self.shared.leave(core);
@@ -466,7 +478,7 @@ impl Socket {
     pub fn peers(&self) -> Vec<Peer> {
         let mut core = self.shared.core.lock();
         if !core.leader {
-            core = self.shared.look(core);
+            core.look();
         }
         core.peers()
     }
@@ -497,6 +509,24 @@ impl Socket {
     /// Why the last attempt to connect failed, if one did.
     pub fn last_dial_error(&self) -> Option<String> {
         self.shared.core.lock().last_dial_error().map(str::to_owned)
+    }
+}
+
+/// # For devices
+impl Socket {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Both cores, locked in an order that all who lock two keep to.
+    pub(crate) fn lock_both<'a>(&'a self, other: &'a Socket) -> (MutexGuard<'a, Core>, MutexGuard<'a, Core>) {
+        if self.shared.id < other.shared.id {
+            let own = self.shared.core.lock();
+            (own, other.shared.core.lock())
+        } else {
+            let others = other.shared.core.lock();
+            (self.shared.core.lock(), others)
+        }
     }
 }
 
@@ -727,15 +757,6 @@ impl Shared {
         (core, signalled)
     }
 
-    /// Looks at the descriptors without waiting.
-    fn look<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
-        let mut ready = Vec::new();
-        // A signal is looked at by whoever waits.
-        let _ = self.poller.wait(&mut ready, Some(Duration::ZERO));
-        core.turn(now(), &ready);
-        core
-    }
-
     /// After a message was taken: goes on reading pipes that were paused, if there are any.
     fn after_recv(&self, mut core: MutexGuard<'_, Core>) {
         core.settle(now());
@@ -790,9 +811,7 @@ impl Shared {
 
     /// The background thread's turn: deals with what is ready.
     pub(crate) fn tend(&self, core: &mut Core) {
-        let mut ready: Vec<Ready> = Vec::new();
-        let _ = self.poller.wait(&mut ready, Some(Duration::ZERO));
-        core.turn(now(), &ready);
+        core.look();
         self.notify(core);
     }
 }
