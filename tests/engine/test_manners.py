@@ -179,3 +179,11 @@ def test_an_interpreter_ends_in_the_middle_of_everything():
         assert done.returncode == 0, done.stderr
         assert "end" in done.stdout
         assert done.stderr == ""
+
+
+def test_an_authority_that_is_used_as_a_certificate_is_called_so(certificates):
+    folder = certificates["ca"].parent
+    tls = Tls(certificate=certificates["ca"], key=folder / "ca.key")
+    with Pull(listen="tls+tcp://127.0.0.1:0", tls=tls) as pull, Push() as push:
+        push.dial(pull.addresses[0], tls=Tls(authorities=certificates["ca"], server_name="localhost"))
+        assert "CA:FALSE" in next(push.events(PATIENCE)).reason

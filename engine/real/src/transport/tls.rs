@@ -263,6 +263,10 @@ fn fault_of(error: &Error) -> PeerFault {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 "its certificate is for another purpose"
             }
+            // The library has no name of its own for this; it is what `openssl req -x509` makes if nothing else is said.
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                "its certificate is an authority's, which only signs others; make it with basicConstraints=CA:FALSE"
+            }
             _ => "its certificate is not acceptable",
         },
         Error::NoCertificatesPresented => "it has shown no certificate, and we ask for one",
