@@ -9,7 +9,7 @@ ARGS ?=
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench interop notebooks reference wheel format clean
+.PHONY: help run test test-slow lint bench interop exhaustion notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ bench: $(VENV)/ready ## Measure the libraries against each other
 
 interop: $(VENV)/ready ## Exchange messages with foreign programs
 	$(PYTHON) -m pytest -m interop $(ARGS)
+
+exhaustion: $(VENV)/ready ## Attack three libraries and compare how they stand (10 minutes; ARGS=--quick)
+	$(PYTHON) tests/exhaustion/measure.py $(ARGS)
 
 notebooks: $(VENV)/ready ## Execute the notebooks and keep their outputs
 	$(VENV)/bin/jupytext --sync notebooks/*.py

@@ -116,7 +116,6 @@ impl Work {
                 Some(second) => self.forward(&second),
                 None => self.reflect(),
             };
-            *self.desk.stats.lock() = *self.device.stats();
             let Some(due) = due else {
                 break;
             };
@@ -135,6 +134,8 @@ impl Work {
         first.look();
         second.look();
         while self.device.forward(now(), &mut first.socket, &mut second.socket) {
+            // Before anybody can see what was handed on.
+            *self.desk.stats.lock() = *self.device.stats();
             first.settle(now());
             second.settle(now());
         }
@@ -149,6 +150,7 @@ impl Work {
         let mut core = self.first.shared().core.lock();
         core.look();
         while self.device.reflect(now(), &mut core.socket) {
+            *self.desk.stats.lock() = *self.device.stats();
             core.settle(now());
         }
         let is_over = core.socket.is_closed();
