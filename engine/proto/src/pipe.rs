@@ -129,6 +129,18 @@ impl Pipes {
         PipeId::new(number, slot.generation)
     }
 
+    /// Gives back the memory of the last places, if nobody is there. Their ids are not used again before others are.
+    pub(crate) fn tidy(&mut self) {
+        let kept = self.slots.iter().rposition(|slot| slot.pipe.is_some()).map_or(0, |last| last + 1);
+        let first = self.first_generation;
+        let used = self.slots[kept..].iter().map(|slot| (slot.generation + GENERATIONS - first) % GENERATIONS).max();
+        self.first_generation = (first + used.unwrap_or(0)) % GENERATIONS;
+        self.slots.truncate(kept);
+        self.slots.shrink_to_fit();
+        self.free.retain(|number| (*number as usize) < kept);
+        self.free.shrink_to_fit();
+    }
+
     fn remove(&mut self, id: PipeId) {
         let slot = &mut self.slots[id.slot()];
         slot.generation = (slot.generation + 1) % GENERATIONS;

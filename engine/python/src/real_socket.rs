@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PySlice};
 use sp_proto::{Answer, ContextId, Kind, OpError, Ticket, Time};
 use sp_real::{EndpointError, EndpointReport, EndpointSettings, Happening, OpenError, Peer, Socket, now};
@@ -459,14 +460,22 @@ fn event_row(py: Python<'_>, event: Happening) -> EventRow<'_> {
     (event.what.name(), event.endpoint.to_string(), peer, event.serial, event.reason)
 }
 
-/// The bytes of anything that has some.
+/// The bytes of anything that has some. Large bytes objects, which cannot change, are borrowed; small ones are cheaper to
+/// copy than to keep account of.
 pub(crate) fn body_of(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
+        if bytes.as_bytes().len() >= BORROWED_FROM {
+            return Ok(Bytes::from_owner(PyBackedBytes::from(bytes.clone())));
+        }
         return Ok(Bytes::copy_from_slice(bytes.as_bytes()));
     }
     let whole = PyMemoryView::from(data)?.call_method0("tobytes")?;
-    Ok(Bytes::copy_from_slice(whole.cast::<PyBytes>()?.as_bytes()))
+    body_of(&whole)
 }
+
+/// Bytes from which on borrowing pays: measured with PUSH/PULL over TCP it is 1.1 times as fast as copying at 1 KiB, with
+/// a spread of as much, 1.2 times at 4 KiB, and 1.3 to 1.7 times from 16 KiB on.
+const BORROWED_FROM: usize = 4 << 10;
 
 fn deadline(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Time>> {
     match timeout {

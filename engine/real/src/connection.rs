@@ -358,7 +358,13 @@ impl ByteWay {
                     let found = codec.next(&mut self.input, &mut self.output);
                     self.begun = self.output.len();
                     return match found.map_err(DownReason::Fault)? {
-                        Some(Input::Greeting { peer }) => Ok(Some(peer)),
+                        Some(Input::Greeting { peer }) => {
+                            if self.input.is_empty() {
+                                // Many peers say nothing more for a long time.
+                                self.input = BytesMut::new();
+                            }
+                            Ok(Some(peer))
+                        }
                         Some(Input::Closed) => Err(DownReason::Lost),
                         Some(Input::Message(_)) | None => Ok(None),
                     };
@@ -405,8 +411,12 @@ impl ByteWay {
                 }
             }
         }
-        // Also because advancing has eaten the front of the allocation: start at its beginning again.
-        self.output.clear();
+        if self.output.capacity() <= wire::GREETING_LEN {
+            self.output = BytesMut::new();
+        } else {
+            // Also because advancing has eaten the front of the allocation: start at its beginning again.
+            self.output.clear();
+        }
         self.begun = 0;
         Ok(())
     }

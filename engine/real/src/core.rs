@@ -66,6 +66,8 @@ pub(crate) struct Core {
     max_half_open: usize,
     max_connections: usize,
     next_serial: u64,
+    /// A connection has gone since [`tidy`](Core::tidy).
+    untidy: bool,
     /// Connections within the process; they ring instead of being polled.
     inproc: Vec<usize>,
     has_inproc_listener: bool,
@@ -125,6 +127,7 @@ impl Core {
             max_half_open: options.max_half_open,
             max_connections: options.max_connections,
             next_serial: 0,
+            untidy: false,
             inproc: Vec::new(),
             has_inproc_listener: false,
             last_dial_error: None,
@@ -274,6 +277,16 @@ impl Core {
     /// Are there answers that nobody has taken?
     pub(crate) fn has_answers(&self) -> bool {
         !self.aside.is_empty() || self.socket.has_answers()
+    }
+
+    /// Gives back the memory of a crowd that has gone. For moments when there is nothing else to do.
+    pub(crate) fn tidy(&mut self) {
+        if std::mem::take(&mut self.untidy) && self.connections.capacity() > SMALL_CROWD + 8 * self.connections.len() {
+            self.connections.shrink_to_fit();
+            self.socket.tidy();
+            self.carriers.truncate(self.carriers.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
+            self.carriers.shrink_to_fit();
+        }
     }
 
     /// When [`settle`](Core::settle) is due.
@@ -664,6 +677,7 @@ impl Core {
             self.tell(What::Down, endpoint, Some(key), Some(words.clone()));
         }
         let mut connection = self.connections.remove(key);
+        self.untidy = true;
         self.handshakes.cancel(connection.deadline, key);
         if connection.is_inproc() {
             self.inproc.retain(|other| *other != key);
@@ -757,6 +771,8 @@ const CONNECTION: u64 = 2 << 32;
 const ACCEPTS_AT_ONCE: usize = 64;
 /// How long a listener rests after the system refused it a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Connections that are always provided for.
+const SMALL_CROWD: usize = 64;
 const SCRATCH_LEN: usize = 64 << 10;
 
 thread_local! {

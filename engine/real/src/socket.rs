@@ -719,6 +719,7 @@ impl Shared {
         let timeout = [due, limit].into_iter().flatten().min();
         let spin = if may_spin { core.spin.next() } else { Duration::ZERO };
         core.leader = true;
+        core.tidy();
         drop(core);
         let mut ready = Vec::new();
         let mut paid = None;
@@ -812,6 +813,7 @@ impl Shared {
     /// The background thread's turn: deals with what is ready.
     pub(crate) fn tend(&self, core: &mut Core) {
         core.look();
+        core.tidy();
         self.notify(core);
     }
 }
