@@ -133,7 +133,9 @@ impl Pipes {
     pub(crate) fn tidy(&mut self) {
         let kept = self.slots.iter().rposition(|slot| slot.pipe.is_some()).map_or(0, |last| last + 1);
         let first = self.first_generation;
-        let used = self.slots[kept..].iter().map(|slot| (slot.generation + GENERATIONS - first) % GENERATIONS).max();
+        let ahead = |slot: &Slot| (slot.generation + GENERATIONS - first) % GENERATIONS;
+        // They go round: what is more than half way ahead is behind.
+        let used = self.slots[kept..].iter().map(ahead).filter(|ahead| *ahead < GENERATIONS / 2).max();
         self.first_generation = (first + used.unwrap_or(0)) % GENERATIONS;
         self.slots.truncate(kept);
         self.slots.shrink_to_fit();

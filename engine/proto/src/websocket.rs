@@ -2,7 +2,8 @@
 //!
 //! There is no greeting; the two sides agree on a sub-protocol, `<role>.sp.nanomsg.org`, where the role is that of the
 //! *server*: a REQ that dials asks for `rep.sp.nanomsg.org`. Each message is one binary message, header words in front
-//! of its body, with no length of its own. Extensions are never agreed to.
+//! of its body, with no length of its own; large ones are sent in fragments of 1 MiB, because NNG refuses larger frames.
+//! Extensions are never agreed to.
 //!
 //! The frames are read and written here and not by a library because the libraries bound neither the fragments of a
 //! message nor what is answered to a flood, and draw the masks themselves.
@@ -106,7 +107,7 @@ impl Session {
                 if let Some(payload) = ping
                     && out.len() < ROOM_FOR_PONGS
                 {
-                    self.put_frame(Opcode::Pong, &payload, out);
+                    self.put_frame(Opcode::Pong, true, &payload, out);
                 }
                 result.map_err(|breach| {
                     self.close_with(breach.code, out);
@@ -116,13 +117,23 @@ impl Session {
         }
     }
 
-    /// Adds a message: one frame.
+    /// Adds a message.
     pub fn put(&mut self, message: &Message, out: &mut BytesMut) {
-        let mask = self.mask();
-        frames::put_header(Opcode::Binary, message.len(), mask, out);
-        let start = out.len();
-        message.put(out);
-        frames::apply(mask, &mut out[start..]);
+        if message.len() <= LARGEST_FRAME {
+            let mask = self.mask();
+            frames::put_header(Opcode::Binary, true, message.len(), mask, out);
+            let start = out.len();
+            message.put(out);
+            frames::apply(mask, &mut out[start..]);
+        } else {
+            let mut whole = BytesMut::with_capacity(message.len());
+            message.put(&mut whole);
+            let last = whole.len().div_ceil(LARGEST_FRAME) - 1;
+            for (number, piece) in whole.chunks(LARGEST_FRAME).enumerate() {
+                let opcode = if number == 0 { Opcode::Binary } else { Opcode::Continuation };
+                self.put_frame(opcode, number == last, piece, out);
+            }
+        }
     }
 
     /// Adds a farewell, if there has been none.
@@ -132,9 +143,18 @@ impl Session {
         }
     }
 
-    /// Bytes of the frame at the front of what was put.
+    /// Bytes of the message at the front of what was put.
     pub fn frame_len(&self, output: &[u8]) -> usize {
-        frames::whole_len(output).unwrap_or(output.len())
+        let mut len = 0;
+        while let Some(frame) = output.get(len..)
+            && let Some(size) = frames::whole_len(frame)
+        {
+            len += size;
+            if frames::is_last(frame) {
+                return len;
+            }
+        }
+        output.len()
     }
 
     /// How many bytes are missing from the frame at the front of `input`, as far as is known.
@@ -209,9 +229,9 @@ impl Session {
         Ok(frames::take(&header, input))
     }
 
-    fn put_frame(&mut self, opcode: Opcode, payload: &[u8], out: &mut BytesMut) {
+    fn put_frame(&mut self, opcode: Opcode, is_last: bool, payload: &[u8], out: &mut BytesMut) {
         let mask = self.mask();
-        frames::put_header(opcode, payload.len(), mask, out);
+        frames::put_header(opcode, is_last, payload.len(), mask, out);
         let start = out.len();
         out.put_slice(payload);
         frames::apply(mask, &mut out[start..]);
@@ -219,7 +239,7 @@ impl Session {
 
     fn close_with(&mut self, code: u16, out: &mut BytesMut) {
         self.stage = Stage::Closed;
-        self.put_frame(Opcode::Close, &code.to_be_bytes(), out);
+        self.put_frame(Opcode::Close, true, &code.to_be_bytes(), out);
     }
 
     fn mask(&mut self) -> Option<[u8; 4]> {
@@ -272,5 +292,7 @@ const UNSUPPORTED: u16 = 1003;
 const NOT_UTF8: u16 = 1007;
 const POLICY: u16 = 1008;
 const TOO_LARGE: u16 = 1009;
+/// The largest payload of a frame that NNG accepts if nothing else is said.
+const LARGEST_FRAME: usize = 1 << 20;
 /// More than this is not added to what a peer does not read, only because it pings.
 const ROOM_FOR_PONGS: usize = 16 << 10;

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use sp_proto::{Attachment, DownReason, EndpointOptions, Kind, Options, PipeId, Socket, Time};
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Crowds come, some stay, the rest goes: an id comes again only after all of its place's generations.
     #[test]
     fn no_id_is_used_again_soon(crowds in prop::collection::vec((1_usize..100, prop::collection::vec(any::<bool>(), 100)), 1..8)) {

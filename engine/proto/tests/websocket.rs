@@ -91,6 +91,8 @@ fn a_server_refuses_what_it_does_not_understand() {
         ("a foreign sub-protocol", good.replace("rep.sp.nanomsg.org", "chat"), "400 Incompatible"),
         ("too many lines", many, "431"),
         ("too long a line", long, "431"),
+        ("too long a path", good.replace("/x", &format!("/{}", "x".repeat(2 << 10))), "404"),
+        ("too long a first line", "GET /".to_owned() + &"x".repeat(2 << 10), "414"),
         ("TLS", "\u{16}\u{3}\u{1}\u{2}".to_owned(), "400"),
         ("the greeting of TCP", "\0SP\0\0\x31\0\0".to_owned(), "400"),
     ] {
@@ -140,6 +142,33 @@ fn a_client_refuses_what_is_no_agreement() {
         let mut session = dialling(Kind::Req);
         session.open(&mut BytesMut::new());
         assert_eq!(session.next(&mut text.as_str().into(), &mut BytesMut::new()), Err(fault), "{what}");
+    }
+    // nanomsg's refusal has no end.
+    let mut session = dialling(Kind::Req);
+    session.open(&mut BytesMut::new());
+    let heard = session.next(&mut "HTTP/1.1 400 Incompatible Socket Type\r\n".into(), &mut BytesMut::new());
+    assert_eq!(heard, Err(PeerFault::Http(400)));
+}
+
+/// NNG refuses larger frames.
+#[test]
+fn large_messages_go_in_fragments_of_a_mebibyte() {
+    let limits = Limits::with_max_message(4 << 20);
+    let mut server = Session::server(Kind::Rep, "/x", limits);
+    let mut client = Session::client(Kind::Req, "h", "/x", limits, 1);
+    let (mut request, mut reply) = (BytesMut::new(), BytesMut::new());
+    client.open(&mut request);
+    server.next(&mut request, &mut reply).unwrap();
+    client.next(&mut reply, &mut BytesMut::new()).unwrap();
+    for size in [(1 << 20) - 4, 1 << 20, (3 << 20) + 5] {
+        let message = Message { header: Header::from_slice(&[1 << 31]), body: pattern(size) };
+        let mut wire = BytesMut::new();
+        client.put(&message, &mut wire);
+        assert_eq!(client.frame_len(&wire), wire.len());
+        assert_eq!(wire[0] == 0x82, size + 4 <= 1 << 20, "one frame, or more to come");
+        let mut whole = BytesMut::new();
+        message.put(&mut whole);
+        assert_eq!(server.next(&mut wire, &mut BytesMut::new()), Ok(Some(Input::Message(whole.freeze()))));
     }
 }
 

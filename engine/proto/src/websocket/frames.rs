@@ -113,8 +113,13 @@ pub(super) fn whole_len(bytes: &[u8]) -> Option<usize> {
     header.size.checked_add(usize::try_from(header.len).ok()?)
 }
 
-/// Adds the header of an unfragmented frame.
-pub(super) fn put_header(opcode: Opcode, len: usize, mask: Option<[u8; 4]>, out: &mut BytesMut) {
+/// Is the frame at the front the last of its message?
+pub(super) fn is_last(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & 0x80 != 0)
+}
+
+/// Adds the header of a frame.
+pub(super) fn put_header(opcode: Opcode, is_last: bool, len: usize, mask: Option<[u8; 4]>, out: &mut BytesMut) {
     let code = match opcode {
         Opcode::Continuation => 0,
         Opcode::Binary => 2,
@@ -123,7 +128,7 @@ pub(super) fn put_header(opcode: Opcode, len: usize, mask: Option<[u8; 4]>, out:
         Opcode::Pong => 10,
     };
     out.reserve(14 + len);
-    out.put_u8(0x80 | code);
+    out.put_u8(if is_last { 0x80 | code } else { code });
     let masked = if mask.is_some() { 0x80 } else { 0 };
     match len {
         0..=125 => out.put_u8(masked | len as u8),

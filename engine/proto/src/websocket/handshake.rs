@@ -19,7 +19,14 @@ pub fn subprotocol(server: Kind) -> String {
 
 /// One side of the handshake.
 #[derive(Debug)]
-pub(super) enum Handshake {
+pub(super) struct Handshake {
+    side: Side,
+    /// Bytes that have been judged and found good so far.
+    judged: usize,
+}
+
+#[derive(Debug)]
+enum Side {
     Server {
         path: String,
     },
@@ -33,17 +40,17 @@ pub(super) enum Handshake {
 
 impl Handshake {
     pub(super) fn server(path: &str) -> Handshake {
-        Handshake::Server { path: path.to_owned() }
+        Handshake { side: Side::Server { path: path.to_owned() }, judged: 0 }
     }
 
     pub(super) fn client(host: &str, path: &str, nonce: u128) -> Handshake {
         let key = STANDARD.encode(nonce.to_be_bytes());
-        Handshake::Client { host: host.to_owned(), path: path.to_owned(), key }
+        Handshake { side: Side::Client { host: host.to_owned(), path: path.to_owned(), key }, judged: 0 }
     }
 
     /// What a client says first.
     pub(super) fn request(&self, kind: Kind, out: &mut BytesMut) {
-        if let Handshake::Client { host, path, key } = self {
+        if let Side::Client { host, path, key } = &self.side {
             let asked = subprotocol(kind.partner());
             say(
                 out,
@@ -57,43 +64,55 @@ impl Handshake {
 
     /// Takes the other side's part from the front of `input`; false if it is not all there.
     pub(super) fn next(
-        &self,
+        &mut self,
         kind: Kind,
         limits: &Limits,
         input: &mut BytesMut,
         out: &mut BytesMut,
     ) -> Result<bool, PeerFault> {
-        let lines = limits.max_header_lines.min(MOST_LINES);
         let visible = &input[..input.len().min(limits.max_header)];
-        let done = match self {
-            Handshake::Server { path } => match answer(kind, path, visible, lines) {
-                Ok(Some((len, reply))) => {
-                    out.extend_from_slice(reply.as_bytes());
-                    Some(len)
-                }
-                Ok(None) => None,
-                Err(Refusal { status, fault }) => {
+        // The first line is judged as it comes, and then line by line: neither the pieces in which it arrives make a
+        // difference, nor does it cost more if they are small.
+        let end = visible.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let lines = if end == 0 { visible } else { &visible[..end] };
+        let result = if lines.len() == self.judged {
+            Ok(None)
+        } else if end == 0 && lines.len() > LONGEST_FIRST_LINE {
+            Err(Refusal { status: "414 URI Too Long", fault: PeerFault::Upgrade("its first line is too long") })
+        } else {
+            let most = limits.max_header_lines.min(MOST_LINES);
+            match &self.side {
+                Side::Server { path } => answer(kind, path, lines, most),
+                Side::Client { key, .. } => match check(kind, key, lines, most) {
+                    Ok(len) => Ok(len.map(|len| (len, String::new()))),
+                    Err(fault) => return Err(fault),
+                },
+            }
+        };
+        self.judged = lines.len();
+        let result = match result {
+            Ok(None) if input.len() >= limits.max_header => Err(Refusal {
+                status: "431 Request Header Fields Too Large",
+                fault: PeerFault::Upgrade("its header is too long"),
+            }),
+            result => result,
+        };
+        match result {
+            Ok(Some((len, reply))) => {
+                out.extend_from_slice(reply.as_bytes());
+                input.advance(len);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(Refusal { status, fault }) => {
+                if matches!(self.side, Side::Server { .. }) {
                     say(
                         out,
                         format_args!("HTTP/1.1 {status}\r\n{ADVICE}Connection: close\r\nContent-Length: 0\r\n\r\n"),
                     );
-                    return Err(fault);
                 }
-            },
-            Handshake::Client { key, .. } => check(kind, key, visible, lines)?,
-        };
-        match done {
-            Some(len) => {
-                input.advance(len);
-                Ok(true)
+                Err(fault)
             }
-            None if input.len() >= limits.max_header => {
-                if matches!(self, Handshake::Server { .. }) {
-                    say(out, format_args!("HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n"));
-                }
-                Err(PeerFault::Upgrade("its header is too long"))
-            }
-            None => Ok(false),
         }
     }
 }
@@ -175,7 +194,11 @@ fn check(kind: Kind, key: &str, input: &[u8], lines: usize) -> Result<Option<usi
     let mut response = Response::new(&mut found[..lines]);
     let len = match response.parse(input) {
         Ok(Status::Complete(len)) => len,
-        Ok(Status::Partial) => return Ok(None),
+        // A refusal is one from its first line on; nanomsg's has no end.
+        Ok(Status::Partial) => match response.code {
+            Some(status) if status != 101 => return Err(PeerFault::Http(status)),
+            _ => return Ok(None),
+        },
         Err(httparse::Error::TooManyHeaders) => return Err(PeerFault::Upgrade("its header has too many lines")),
         Err(_) => return Err(PeerFault::Upgrade("it does not speak HTTP")),
     };
@@ -246,6 +269,8 @@ fn say(out: &mut BytesMut, words: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(words);
 }
 
+/// Bytes of a first line, which holds a path of 1,024 bytes at most.
+const LONGEST_FIRST_LINE: usize = 2 << 10;
 /// Header lines that are looked at, at most.
 pub(super) const MOST_LINES: usize = 64;
 const SUFFIX: &str = ".sp.nanomsg.org";
