@@ -437,6 +437,10 @@ impl Work {
         for end in self.tunnels[key].ends.iter().flatten() {
             let _ = SockRef::from(&end.stream).set_linger(Some(Duration::ZERO));
         }
+        if let Some(making) = &self.tunnels[key].making {
+            // The target may have accepted it already.
+            making.abort();
+        }
         self.remove(key);
     }
 
