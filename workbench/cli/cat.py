@@ -171,8 +171,8 @@ def command(
             "--format",
             metavar="FORMAT",
             text="quoted (if nothing else is said): in double quotes, with escapes; ascii: a dot for what is not "
-            "printable; hex: in double quotes, as \\xNN; each of them one line for a message. raw: as it is, and nothing "
-            "between messages; msgpack: as MessagePack's bin.",
+            "printable; hex: in double quotes, as \\xNN; each of them one line for a message. raw: as it is, and "
+            "nothing between messages; msgpack: as MessagePack's bin.",
         ),
     ] = None,
     quoted: Annotated[bool, _output("--quoted", "-Q", text="--format quoted")] = False,
@@ -264,7 +264,8 @@ def command(
     priorities = priority or []
     if len(priorities) > len(dialled):
         _refuse(
-            f"--priority is given {len(priorities)} times and --dial {len(dialled)} times; each belongs to one of these, in order"
+            f"--priority is given {len(priorities)} times and --dial {len(dialled)} times; "
+            "each belongs to one of these, in order"
         )
     secure = any(piece is not None for piece in (ca, cert, key, server_name))
     if secure and not any(where.startswith(("tls+tcp://", "wss://")) for where in (*listeners, *dialled)):
