@@ -8,6 +8,7 @@ import json
 import math
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -291,7 +292,7 @@ def command(
         output.flush()
 
     cat = Cat(
-        socket=_socket(role, max_message, deadline, _Teller() if verbose else None),
+        socket=_socket(role, max_message, deadline),
         messages=messages,
         write=write,
         count=count,
@@ -303,34 +304,36 @@ def command(
         flush=flush,
     )
     tls = Tls(authorities=ca, certificate=cert, key=key, server_name=server_name) if secure else None
+    telling = threading.Thread(target=_tell, args=(cat.socket.events(None),), name="teller", daemon=True)
+    if verbose:
+        telling.start()
     try:
         with _told():
             _open(cat.socket, subscribe or [""], listeners, dialled, priorities, tls, verbose)
             cat.run()
     finally:
         cat.close()
+        if verbose:
+            telling.join()
         if stats:
             print(json.dumps(cat.report), file=sys.stderr)
     if cat.unsent:
         _fail(f"{cat.unsent} {'message was' if cat.unsent == 1 else 'messages were'} not sent within {flush:g} s")
 
 
-class _Teller:
-    """Prints what happens to connections; of attempts that fail alike one after the other, the first."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, str] = {}
-
-    def __call__(self, event: Event) -> None:
+def _tell(events: Iterable[Event]) -> None:
+    """Print what happens to connections; of attempts that fail alike one after the other, the first."""
+    last: dict[str, str] = {}
+    for event in events:
         peer = f", peer {event.peer.address}" if event.peer else ""
         reason = f": {event.reason}" if event.reason else ""
         line = f"{event.what}: {event.endpoint}{peer}{reason}"
-        if self._last.get(event.endpoint) != line:
-            self._last[event.endpoint] = line
+        if last.get(event.endpoint) != line:
+            last[event.endpoint] = line
             print(line, file=sys.stderr, flush=True)
 
 
-def _socket(role: str, max_message: int, deadline: float | None, on_event: _Teller | None) -> Socket:
+def _socket(role: str, max_message: int, deadline: float | None) -> Socket:
     from workbench.engine.socket import CLASSES
 
     options: dict[str, Any] = {"max_message": max_message}
@@ -339,7 +342,7 @@ def _socket(role: str, max_message: int, deadline: float | None, on_event: _Tell
     if deadline is not None:
         options["survey_deadline"] = deadline
     with _told():
-        return CLASSES[role](on_event=on_event, **options)
+        return CLASSES[role](**options)
 
 
 def _open(
