@@ -4,12 +4,15 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 SCENARIO ?= scenarios/priority-routing.yaml
 ARGS ?=
+SEEDS ?= 100000
+FROM ?= 0
+RUNS ?= 1000000
 
 # Everything the native module is built from; a change rebuilds it.
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench interop notebooks reference wheel format clean
+.PHONY: help run test test-slow soak lint bench interop notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,6 +27,9 @@ test: $(VENV)/ready ## Check everything: lint, Rust and Python tests, notebooks
 
 test-slow: $(VENV)/ready ## The tests that take longer
 	$(PYTHON) -m pytest -m slow $(ARGS)
+
+soak: ## Run many random worlds of the protocols (SEEDS=…, FROM=…)
+	SEEDS=$(SEEDS) FROM=$(FROM) cargo test --manifest-path engine/Cargo.toml -p sp-proto --test simulation promises
 
 lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
 	cargo fmt --manifest-path engine/Cargo.toml --all --check

@@ -59,14 +59,16 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) device: Device,
-    first: usize,
-    second: Option<usize>,
+    pub(crate) first: usize,
+    pub(crate) second: Option<usize>,
 }
 
 /// A connection; each end is where bytes arrive at a socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) ends: [End; 2],
+    /// Nothing goes over it any more, whether its ends have noticed or not.
+    broken: bool,
 }
 
 /// One end of a connection.
@@ -83,6 +85,8 @@ pub(crate) struct End {
     pub(crate) silent: bool,
     /// Every message that was put on the wire here.
     pub(crate) written: Vec<Bytes>,
+    /// Bytes in them.
+    written_bytes: u64,
     /// Every message that arrived, as it stood on the wire.
     pub(crate) arrived: Vec<Bytes>,
     /// When it did.
@@ -264,6 +268,7 @@ impl World {
                 held: false,
                 silent: false,
                 written: vec![],
+                written_bytes: 0,
                 arrived: vec![],
                 arrived_at: vec![],
                 endpoint: endpoints[side],
@@ -275,11 +280,12 @@ impl World {
                 announced: false,
             }
         };
-        Connection { ends: [end(0), end(1)] }
+        Connection { ends: [end(0), end(1)], broken: false }
     }
 
     /// Breaks a connection: both ends notice, and what is under way is lost.
     pub(crate) fn break_off(&mut self, connection: usize) {
+        self.connections[connection].broken = true;
         for side in [0, 1] {
             let end = &mut self.connections[connection].ends[side];
             end.output.clear();
@@ -321,12 +327,17 @@ impl World {
         let left = bytes.saturating_sub(end.output.len());
         end.output.truncate(end.output.len().saturating_sub(bytes));
         other.wire.truncate(other.wire.len().saturating_sub(left));
-        self.hang_up(connection, side);
+        self.lose(connection, side, DownReason::Closed);
+        self.settle();
     }
 
     /// Stops a process, or lets it go on.
     pub(crate) fn sleep(&mut self, node: usize, asleep: bool) {
         self.nodes[node].asleep = asleep;
+        if self.luck.random() {
+            // It reads first, and looks at the clock then.
+            self.settle();
+        }
         if !asleep && self.nodes[node].socket.poll_timeout().is_some_and(|due| due <= self.now) {
             self.nodes[node].socket.handle_timeout(self.now);
         }
@@ -707,6 +718,7 @@ impl World {
                 && self.nodes[from].socket.kind().partner() == self.nodes[from].socket.kind();
             let [end, other] = self.sides(connection, side);
             end.written.push(flat(&message));
+            end.written_bytes += message.len() as u64;
             end.codec.put(&message, &mut end.output);
             if echoes {
                 other.written.push(flat(&message));
@@ -723,8 +735,9 @@ impl World {
     /// Lets the connection take what was written, or, if there is a pace, some of it.
     fn flush(&mut self, connection: usize, side: usize) -> bool {
         let in_pieces = self.pace.is_some();
+        let broken = self.connections[connection].broken;
         let [end, other] = self.sides(connection, side);
-        if !other.alive {
+        if broken || !other.alive {
             end.output.clear();
         }
         if end.output.is_empty() || (end.alive && end.held) {
@@ -749,12 +762,21 @@ impl World {
             return true;
         }
         let asleep = self.nodes[self.connections[connection].ends[side].node].asleep;
+        let broken = self.connections[connection].broken;
         let [end, other] = self.sides(connection, side);
-        if !end.alive || end.paused || end.silent || asleep {
+        if !end.alive || end.silent || asleep {
             return false;
         }
+        if end.paused {
+            // Who does not read notices all the same, by writing.
+            let notices = end.announced && !end.held && !other.alive;
+            if notices {
+                self.lose(connection, side, DownReason::Lost);
+            }
+            return notices;
+        }
         if end.wire.is_empty() {
-            let ends = !other.alive && other.output.is_empty();
+            let ends = broken || (!other.alive && other.output.is_empty());
             if ends {
                 self.lose(connection, side, DownReason::Lost);
             }
@@ -875,6 +897,12 @@ impl World {
             if let Some(pipe) = pipe {
                 let gone = end.written.len() as u64 + pipe.dropped_full_old;
                 assert!(pipe.sent <= gone + options.send_queue as u64, "a queue is too long, node {number}: {pipe:?}");
+                // One message may be larger than what its queue holds.
+                let bound = end.written_bytes + options.queue_bytes as u64 + options.max_message as u64;
+                assert!(
+                    pipe.dropped_full_old > 0 || pipe.sent_bytes <= bound,
+                    "a queue holds too much, node {number}: {pipe:?}"
+                );
             }
         }
 
