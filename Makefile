@@ -12,7 +12,7 @@ RUNS ?= 1000000
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow soak fuzz lint bench interop notebooks reference wheel format clean
+.PHONY: help run test test-slow soak fuzz mutants lint bench interop notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,6 +38,11 @@ fuzz: ## Tell the codecs and sockets any bytes (RUNS=…, TARGETS=…); needs ca
 	cd engine/fuzz && for target in $(TARGETS); do mkdir -p target/corpus/$$target && \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target target/corpus/$$target corpus/$$target -- \
 	    -runs=$(RUNS) -max_len=512 -timeout=5 -rss_limit_mb=512 -print_final_stats=1 || exit 1; done
+
+MUTANTS ?= proto/src/**/*.rs
+mutants: ## Change the protocols here and there, and see whether a test notices (MUTANTS=…); needs cargo install cargo-mutants
+	@command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install cargo-mutants" >&2; exit 1; }
+	cd engine && CARGO_BUILD_JOBS=1 nice cargo mutants -p sp-proto -j1 -f '$(MUTANTS)' -o target
 
 lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
 	cargo fmt --manifest-path engine/Cargo.toml --all --check

@@ -300,6 +300,12 @@ fn what_is_missing_is_known_as_soon_as_it_can_be() {
         assert_eq!(reader.missing(&BytesMut::from(&bytes[..len])), expected);
     }
     assert_eq!(Reader::new(Kind::Pull, 100).missing(&BytesMut::from(&b"\0SP"[..])), 5);
+    let mut reader = typed();
+    let mut buffer = BytesMut::from(&greeting(Kind::Push)[..7]);
+    assert_eq!(reader.missing(&buffer), 1, "a greeting has no type");
+    buffer.extend_from_slice(&[0]);
+    reader.next(&mut buffer).unwrap();
+    assert_eq!(reader.missing(&buffer), 9);
 }
 
 // Whatever comes.
