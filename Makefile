@@ -4,12 +4,15 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 SCENARIO ?= scenarios/priority-routing.yaml
 ARGS ?=
+SEEDS ?= 100000
+FROM ?= 0
+RUNS ?= 1000000
 
 # Everything the native module is built from; a change rebuilds it.
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench interop exhaustion notebooks reference wheel format clean
+.PHONY: help run test test-slow soak fuzz mutants lint bench interop exhaustion notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,6 +27,22 @@ test: $(VENV)/ready ## Check everything: lint, Rust and Python tests, notebooks
 
 test-slow: $(VENV)/ready ## The tests that take longer
 	$(PYTHON) -m pytest -m slow $(ARGS)
+
+soak: ## Run many random worlds of the protocols (SEEDS=…, FROM=…)
+	SEEDS=$(SEEDS) FROM=$(FROM) cargo test --manifest-path engine/Cargo.toml -p sp-proto --test simulation promises
+
+# The compiler's instrumentation is asked for by name, which a stable one allows only so. What is found grows in target/.
+TARGETS ?= greeting frames headers request response websocket address
+fuzz: ## Tell the codecs and sockets any bytes (RUNS=…, TARGETS=…); needs cargo install cargo-fuzz
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
+	cd engine/fuzz && for target in $(TARGETS); do mkdir -p target/corpus/$$target && \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target target/corpus/$$target corpus/$$target -- \
+	    -runs=$(RUNS) -max_len=512 -timeout=5 -rss_limit_mb=512 -print_final_stats=1 || exit 1; done
+
+MUTANTS ?= proto/src/**/*.rs
+mutants: ## Change the protocols here and there, and see whether a test notices (MUTANTS=…); needs cargo install cargo-mutants
+	@command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install cargo-mutants" >&2; exit 1; }
+	cd engine && CARGO_BUILD_JOBS=1 nice cargo mutants -p sp-proto -j1 -f '$(MUTANTS)' -o target
 
 lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
 	cargo fmt --manifest-path engine/Cargo.toml --all --check

@@ -445,6 +445,47 @@ fn a_session_may_be_cut_at_every_byte() {
     }
 }
 
+/// What each side of every kind of connection hears, from the first byte of the handshake to the farewell.
+#[test]
+fn both_sides_of_a_session_may_be_cut_and_may_end_at_every_byte() {
+    for kind in Kind::ALL {
+        let (mut server, mut client) = (listening(kind), dialling(kind.partner()));
+        let (mut asked, mut answered) = (BytesMut::new(), BytesMut::new());
+        client.open(&mut asked);
+        server.next(&mut asked.clone(), &mut answered).unwrap();
+        client.next(&mut answered.clone(), &mut BytesMut::new()).unwrap();
+        for (session, said) in [(&mut client, &mut asked), (&mut server, &mut answered)] {
+            for size in [0, 1, 130] {
+                session.put(&Message::new(pattern(size)), said);
+            }
+            session.put_close(said);
+        }
+        for (said, is_server) in [(asked, true), (answered, false)] {
+            let fresh = || if is_server { listening(kind) } else { dialling(kind.partner()) };
+            let hear = |pieces: &[&[u8]]| {
+                let (mut session, mut heard) = (fresh(), vec![]);
+                let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
+                for piece in pieces {
+                    input.extend_from_slice(piece);
+                    drain(&mut session, &mut input, &mut out, &mut heard);
+                }
+                (heard, out)
+            };
+            let whole = hear(&[&said]);
+            assert_eq!(whole.0.len(), 5, "{kind}: {:?}", whole.0);
+            assert!(whole.0.iter().all(Result::is_ok));
+            assert_eq!(whole, hear(&said.chunks(1).collect::<Vec<_>>()), "byte by byte");
+            for cut in 0..said.len() {
+                let (head, tail) = said.split_at(cut);
+                assert_eq!(whole, hear(&[head, tail]), "{kind}: cut at {cut}");
+                let part = hear(&[head]).0;
+                assert_eq!(part, whole.0[..part.len()], "{kind}: it ends at {cut}");
+                assert!(part.len() < 5);
+            }
+        }
+    }
+}
+
 type Heard = Vec<Result<Input, PeerFault>>;
 
 /// Tells a session of bytes, `step` at a time; what it heard, and what it said.

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use sp_proto::wire::{self, FRAME_HEADER_LEN, GREETING_LEN, Input, Reader, greeting, put_frame};
+use sp_proto::wire::{self, FRAME_HEADER_LEN, GREETING_LEN, Input, Reader, greeting, put_frame, put_typed_frame};
 use sp_proto::{Attachment, ContextId, EndpointOptions, Kind, Message, Options, PeerFault, Socket, Time};
 
 /// # What is written
@@ -92,7 +92,59 @@ fn a_hop_is_counted_on_the_wire() {
     assert_eq!(pair.poll_transmit(Time::ZERO, pipe), Some(hi));
 }
 
+#[test]
+fn over_a_unix_socket_a_frame_begins_with_its_type() {
+    let request = Message { header: [0x8000_0001].as_slice().into(), body: Bytes::from("hello") };
+    let mut bytes = BytesMut::from(&b"before"[..]);
+    put_typed_frame(&request, &mut bytes);
+    assert_eq!(bytes, b"before\x01\x00\x00\x00\x00\x00\x00\x00\x09\x80\x00\x00\x01hello"[..]);
+}
+
 /// # What is read
+#[test]
+fn a_typed_session_means_the_same_however_it_is_cut() {
+    let bodies = ["", "a", "hello", "\x01\0\0\0\0\0\0\0\x01", "the last"];
+    let mut bytes = BytesMut::from(&greeting(Kind::Push)[..]);
+    bodies.iter().for_each(|body| put_typed_frame(&Message::new(*body), &mut bytes));
+    let whole = read_with(typed(), [&bytes[..]]);
+    let heard = bodies.iter().map(|body| Input::Message(Bytes::from(*body)));
+    assert_eq!(whole.inputs[1..], heard.collect::<Vec<_>>());
+    assert_eq!((whole.fault, whole.rest.len()), (None, 0));
+    assert_eq!(whole, read_with(typed(), bytes.chunks(1)));
+    for first in 0..=bytes.len() {
+        let (head, tail) = bytes.split_at(first);
+        assert_eq!(whole, read_with(typed(), [head, tail]), "cut at {first}");
+        for second in 0..=tail.len() {
+            let (middle, tail) = tail.split_at(second);
+            assert_eq!(whole, read_with(typed(), [head, middle, tail]), "cut at {first} and {}", first + second);
+        }
+        let part = read_with(typed(), [head]);
+        assert_eq!(part.inputs, whole.inputs[..part.inputs.len()], "it ends at {first}");
+        assert_eq!(part.fault, None);
+    }
+}
+
+#[test]
+fn a_frame_of_another_type_is_refused_at_its_first_byte() {
+    for kind in 0..=u8::MAX {
+        let story = read_with(typed(), [&greeting(Kind::Push)[..], &[kind]]);
+        let expected = (kind != 1).then_some(PeerFault::FrameType(kind));
+        assert_eq!((story.inputs.len(), story.fault), (1, expected));
+    }
+    let plain = read(Kind::Pull, [&greeting(Kind::Push)[..], &frame(&Message::new("x"))]);
+    assert_eq!((plain.inputs.len(), plain.fault), (2, None), "elsewhere there are no types");
+}
+
+#[test]
+fn a_reader_knows_whether_its_peer_has_greeted() {
+    let mut reader = Reader::new(Kind::Pull, LIMIT);
+    let mut buffer = BytesMut::from(&greeting(Kind::Push)[..7]);
+    assert_eq!((reader.next(&mut buffer), reader.greeted()), (Ok(None), false));
+    buffer.extend_from_slice(&[0]);
+    assert!(reader.next(&mut buffer).is_ok());
+    assert!(reader.greeted());
+}
+
 #[test]
 fn a_session_means_the_same_however_it_is_cut() {
     for kind in Kind::ALL {
@@ -248,6 +300,12 @@ fn what_is_missing_is_known_as_soon_as_it_can_be() {
         assert_eq!(reader.missing(&BytesMut::from(&bytes[..len])), expected);
     }
     assert_eq!(Reader::new(Kind::Pull, 100).missing(&BytesMut::from(&b"\0SP"[..])), 5);
+    let mut reader = typed();
+    let mut buffer = BytesMut::from(&greeting(Kind::Push)[..7]);
+    assert_eq!(reader.missing(&buffer), 1, "a greeting has no type");
+    buffer.extend_from_slice(&[0]);
+    reader.next(&mut buffer).unwrap();
+    assert_eq!(reader.missing(&buffer), 9);
 }
 
 // Whatever comes.
@@ -295,7 +353,11 @@ struct Story {
 
 /// Reads as a connection does: piece by piece, and from each piece all there is.
 fn read<'a>(kind: Kind, pieces: impl IntoIterator<Item = &'a [u8]>) -> Story {
-    let (mut reader, mut buffer) = (Reader::new(kind, LIMIT), BytesMut::new());
+    read_with(Reader::new(kind, LIMIT), pieces)
+}
+
+fn read_with<'a>(mut reader: Reader, pieces: impl IntoIterator<Item = &'a [u8]>) -> Story {
+    let mut buffer = BytesMut::new();
     let mut inputs = vec![];
     for piece in pieces {
         buffer.extend_from_slice(piece);
@@ -325,6 +387,11 @@ fn session(kind: Kind) -> Vec<u8> {
     }
     assert!(bytes.len() <= 100);
     bytes.to_vec()
+}
+
+/// The reader of a PULL on a UNIX socket.
+fn typed() -> Reader {
+    Reader::new(Kind::Pull, LIMIT).typed()
 }
 
 fn greeted(kind: Kind, limit: usize) -> Reader {

@@ -198,12 +198,13 @@ impl Subscriptions {
     /// Keeps a message until it is received, if there is room or room can be made.
     fn keep(&mut self, io: &mut Io<'_>, message: Message) {
         let queue = self.queue(io.options);
-        if queue.is_full() {
+        if queue.is_full() && io.options.when_full == Some(WhenFull::DropNew) {
             io.stats.dropped_full_recv += 1;
-            if io.options.when_full == Some(WhenFull::DropNew) {
-                return;
-            }
-            queue.pop();
+            return;
+        }
+        // One that is large may need the place of several.
+        while queue.is_full() && queue.pop().is_some() {
+            io.stats.dropped_full_recv += 1;
         }
         queue.push(message);
     }

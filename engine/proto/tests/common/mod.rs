@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rand::RngExt;
-use sp_proto::wire::{Input, Reader, greeting, put_frame};
+use sp_proto::websocket::{Limits, Session};
+use sp_proto::wire::{Input, Reader, greeting, put_frame, put_typed_frame};
 use sp_proto::{
-    Answer, Attachment, ContextId, Device, DeviceError, DownReason, EndpointOptions, Event, Kind, OpError, Options,
-    PipeId, Priority, Refused, Socket, Ticket, Time, rng_from,
+    Answer, Attachment, ContextId, Device, DeviceError, DownReason, EndpointOptions, Event, Kind, Message, OpError,
+    Options, PeerFault, PipeId, Priority, Refused, Socket, Ticket, Time, rng_from,
 };
 
 /// Sockets and the connections between them.
@@ -28,6 +29,10 @@ pub(crate) struct World {
     pub(crate) story: Vec<(Time, Happening)>,
     /// Each new SUB subscribes to everything.
     pub(crate) curious: bool,
+    /// How far bytes move after each deed, and in which pieces they are written; if nothing is said, all the way.
+    pub(crate) pace: Option<usize>,
+    /// What is broken on purpose.
+    pub(crate) defect: Option<Defect>,
     luck: rand_pcg::Pcg64Mcg,
     seed: u64,
 }
@@ -46,20 +51,24 @@ pub(crate) struct Node {
     pub(crate) given_back: u64,
     /// It has had other conversations than the default one.
     pub(crate) has_contexts: bool,
+    /// Its process is stopped: it notices nothing, not even the time.
+    pub(crate) asleep: bool,
 }
 
 /// A device and the sockets it is made of; the second is missing if it is a bus.
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) device: Device,
-    first: usize,
-    second: Option<usize>,
+    pub(crate) first: usize,
+    pub(crate) second: Option<usize>,
 }
 
 /// A connection; each end is where bytes arrive at a socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) ends: [End; 2],
+    /// Nothing goes over it any more, whether its ends have noticed or not.
+    broken: bool,
 }
 
 /// One end of a connection.
@@ -72,10 +81,20 @@ pub(crate) struct End {
     pub(crate) alive: bool,
     /// Its connection takes nothing from the socket, as if the kernel's buffer were full.
     pub(crate) held: bool,
+    /// Nothing arrives here, and nobody knows.
+    pub(crate) silent: bool,
+    /// Every message that was put on the wire here.
+    pub(crate) written: Vec<Bytes>,
+    /// Bytes in them.
+    written_bytes: u64,
     /// Every message that arrived, as it stood on the wire.
     pub(crate) arrived: Vec<Bytes>,
+    /// When it did.
+    pub(crate) arrived_at: Vec<Time>,
     endpoint: EndpointOptions,
-    reader: Reader,
+    codec: Codec,
+    /// Written, but not yet taken by the connection.
+    output: BytesMut,
     /// Under way towards this end.
     wire: BytesMut,
     /// Arrived, but not a whole message yet.
@@ -84,6 +103,66 @@ pub(crate) struct End {
     paused: bool,
     /// The socket has named the pipe: it has something to transmit.
     announced: bool,
+}
+
+/// How the bytes of a connection are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mapping {
+    Tcp,
+    Ipc,
+    WebSocket,
+}
+
+#[derive(Debug)]
+enum Codec {
+    Stream { reader: Reader, typed: bool },
+    WebSocket(Box<Session>),
+}
+
+/// What can be broken on purpose, now and then, to see that somebody notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// A message is lost between socket and wire.
+    Lose,
+    /// A message is transmitted twice.
+    Double,
+    /// Two messages of a pipe change places.
+    Swap,
+    /// A byte of a message is another one.
+    Alter,
+    /// A message comes back to its sender.
+    Echo,
+    /// A reply is the one before.
+    Stale,
+    /// A socket is not told that a connection is gone.
+    ForgetDetach,
+    /// A ticket is not answered.
+    ForgetAnswer,
+    /// A ticket is answered twice.
+    AnswerTwice,
+    /// Messages are read that the socket has no room for.
+    Overrun,
+    /// A SUB gets what it has not subscribed to.
+    Eavesdrop,
+    /// Messages that arrive are told with an earlier time.
+    SlowClock,
+}
+
+impl Defect {
+    pub(crate) const ALL: [Defect; 12] = [
+        Defect::Lose,
+        Defect::Double,
+        Defect::Swap,
+        Defect::Alter,
+        Defect::Echo,
+        Defect::Stale,
+        Defect::ForgetDetach,
+        Defect::ForgetAnswer,
+        Defect::AnswerTwice,
+        Defect::Overrun,
+        Defect::Eavesdrop,
+        Defect::SlowClock,
+    ];
 }
 
 /// Something that can be told afterwards.
@@ -110,6 +189,8 @@ impl World {
             devices: vec![],
             story: vec![],
             curious: true,
+            pace: None,
+            defect: None,
             luck: rng_from(seed),
             seed,
         }
@@ -154,33 +235,65 @@ impl World {
         self.connect_with([a, b], [EndpointOptions::default(); 2])
     }
 
+    /// Joins two sockets over UNIX sockets or WebSocket; the first one dials.
+    pub(crate) fn connect_over(
+        &mut self,
+        mapping: Mapping,
+        nodes: [usize; 2],
+        endpoints: [EndpointOptions; 2],
+    ) -> usize {
+        self.connections.push(self.connection(mapping, nodes, endpoints));
+        let connection = self.connections.len() - 1;
+        for side in [0, 1] {
+            self.flush(connection, side);
+        }
+        self.settle();
+        connection
+    }
+
     /// The same with what each one's endpoint says.
     pub(crate) fn connect_with(&mut self, nodes: [usize; 2], endpoints: [EndpointOptions; 2]) -> usize {
+        self.connect_over(Mapping::Tcp, nodes, endpoints)
+    }
+
+    fn connection(&self, mapping: Mapping, nodes: [usize; 2], endpoints: [EndpointOptions; 2]) -> Connection {
         let end = |side: usize| {
             let socket = &self.nodes[nodes[side]].socket;
-            let wire = BytesMut::from(&greeting(self.nodes[nodes[1 - side]].socket.kind())[..]);
+            let mut output = BytesMut::new();
+            let codec = Codec::new(mapping, side, socket, self.seed + self.connections.len() as u64, &mut output);
             End {
                 node: nodes[side],
                 pipe: None,
                 alive: true,
                 held: false,
+                silent: false,
+                written: vec![],
+                written_bytes: 0,
                 arrived: vec![],
+                arrived_at: vec![],
                 endpoint: endpoints[side],
-                reader: Reader::new(socket.kind(), socket.options().max_message),
-                wire,
+                codec,
+                output,
+                wire: BytesMut::new(),
                 input: BytesMut::new(),
                 paused: false,
                 announced: false,
             }
         };
-        self.connections.push(Connection { ends: [end(0), end(1)] });
-        self.settle();
-        self.connections.len() - 1
+        Connection { ends: [end(0), end(1)], broken: false }
     }
 
     /// Breaks a connection: both ends notice, and what is under way is lost.
     pub(crate) fn break_off(&mut self, connection: usize) {
+        self.connections[connection].broken = true;
         for side in [0, 1] {
+            let end = &mut self.connections[connection].ends[side];
+            end.output.clear();
+            end.wire.clear();
+            if self.nodes[end.node].asleep {
+                // It will find that there is nobody at the other end.
+                continue;
+            }
             self.lose(connection, side, DownReason::Lost);
         }
         self.settle();
@@ -188,6 +301,10 @@ impl World {
 
     /// One side closes; what it has transmitted still arrives before the other side notices.
     pub(crate) fn hang_up(&mut self, connection: usize, side: usize) {
+        let end = &mut self.connections[connection].ends[side];
+        if let (true, Codec::WebSocket(session)) = (end.alive, &mut end.codec) {
+            session.put_close(&mut end.output);
+        }
         self.lose(connection, side, DownReason::Closed);
         self.settle();
     }
@@ -198,16 +315,51 @@ impl World {
         self.settle();
     }
 
+    /// From now on nothing arrives at this end, or again what was under way.
+    pub(crate) fn silence(&mut self, connection: usize, side: usize, silent: bool) {
+        self.connections[connection].ends[side].silent = silent;
+        self.settle();
+    }
+
+    /// The last bytes that one side has written never get to the other one.
+    pub(crate) fn cut(&mut self, connection: usize, side: usize, bytes: usize) {
+        let [end, other] = self.sides(connection, side);
+        let left = bytes.saturating_sub(end.output.len());
+        end.output.truncate(end.output.len().saturating_sub(bytes));
+        other.wire.truncate(other.wire.len().saturating_sub(left));
+        self.lose(connection, side, DownReason::Closed);
+        self.settle();
+    }
+
+    /// Stops a process, or lets it go on.
+    pub(crate) fn sleep(&mut self, node: usize, asleep: bool) {
+        self.nodes[node].asleep = asleep;
+        if self.luck.random() {
+            // It reads first, and looks at the clock then.
+            self.settle();
+        }
+        if !asleep && self.nodes[node].socket.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.nodes[node].socket.handle_timeout(self.now);
+        }
+        self.settle();
+    }
+
     /// The socket's process is killed and started again: another socket with other ids, and every connection broken.
     pub(crate) fn restart(&mut self, node: usize) {
         self.seed += 1;
         let (kind, options) = (self.nodes[node].socket.kind(), self.nodes[node].socket.options().clone());
-        self.nodes[node] = Node::new(kind, &options, self.seed, self.curious);
+        self.nodes[node] = if self.nodes[node].socket.is_raw() {
+            Node::of(Socket::new_raw(kind, options, self.seed).unwrap())
+        } else {
+            Node::new(kind, &options, self.seed, self.curious)
+        };
         for connection in 0..self.connections.len() {
             for side in [0, 1] {
                 if self.connections[connection].ends[side].node == node {
                     self.connections[connection].ends[side].alive = false;
-                    self.lose(connection, 1 - side, DownReason::Lost);
+                    if !self.nodes[self.connections[connection].ends[1 - side].node].asleep {
+                        self.lose(connection, 1 - side, DownReason::Lost);
+                    }
                 }
             }
         }
@@ -313,7 +465,8 @@ impl World {
 
     /// A message arrives as if the peer of this connection's end had sent it: header words, then a body.
     pub(crate) fn inject(&mut self, connection: usize, side: usize, words: &[u32], body: &[u8]) {
-        let message = sp_proto::Message { header: words.into(), body: Bytes::copy_from_slice(body) };
+        let message = Message { header: words.into(), body: Bytes::copy_from_slice(body) };
+        self.connections[connection].ends[1 - side].written.push(flat(&message));
         put_frame(&message, &mut self.connections[connection].ends[side].wire);
         self.settle();
     }
@@ -324,7 +477,7 @@ impl World {
     /// Lets time pass; every timeout on the way is told at its moment.
     pub(crate) fn advance(&mut self, span: Duration) {
         let end = self.now + span;
-        let due = |node: &Node| node.socket.poll_timeout();
+        let due = |node: &Node| node.socket.poll_timeout().filter(|_| !node.asleep);
         while let Some(next) = self.nodes.iter().filter_map(due).min().filter(|next| *next <= end) {
             self.now = self.now.max(next);
             for number in 0..self.nodes.len() {
@@ -343,11 +496,16 @@ impl World {
         self.settle();
     }
 
-    /// Moves bytes until nothing moves any more, and checks what holds always.
+    /// Moves bytes until nothing moves any more, or as far as the pace goes, and checks what holds always.
     pub(crate) fn settle(&mut self) {
+        let limit = self.pace.map_or(MOST_MOVES, |pace| self.luck.random_range(0..=pace));
+        let mut moves = 0;
         loop {
             for node in 0..self.nodes.len() {
                 self.collect(node);
+            }
+            if self.pace.is_some() && moves == limit {
+                break;
             }
             let mut moved = self.run_devices();
             for connection in 0..self.connections.len() {
@@ -358,6 +516,8 @@ impl World {
             if !moved {
                 break;
             }
+            moves += 1;
+            assert!(moves < MOST_MOVES, "there is no end to it at {:?}", self.now);
         }
         for node in 0..self.nodes.len() {
             self.check(node);
@@ -383,6 +543,48 @@ impl Node {
             handled: 0,
             given_back: 0,
             has_contexts: false,
+            asleep: false,
+        }
+    }
+}
+
+impl Codec {
+    /// What it says first goes into `output`.
+    fn new(mapping: Mapping, side: usize, socket: &Socket, seed: u64, output: &mut BytesMut) -> Codec {
+        let (kind, limit) = (socket.kind(), socket.options().max_message);
+        if mapping == Mapping::WebSocket {
+            let limits = Limits::with_max_message(limit);
+            let mut session = match side {
+                0 => Session::client(kind, "host:1", "/x", limits, seed),
+                _ => Session::server(kind, "/x", limits),
+            };
+            session.open(output);
+            return Codec::WebSocket(Box::new(session));
+        }
+        output.extend_from_slice(&greeting(kind));
+        let (reader, typed) = (Reader::new(kind, limit), mapping == Mapping::Ipc);
+        Codec::Stream { reader: if typed { reader.typed() } else { reader }, typed }
+    }
+
+    fn put(&mut self, message: &Message, output: &mut BytesMut) {
+        match self {
+            Codec::Stream { typed: false, .. } => put_frame(message, output),
+            Codec::Stream { typed: true, .. } => put_typed_frame(message, output),
+            Codec::WebSocket(session) => session.put(message, output),
+        }
+    }
+
+    fn missing(&self, input: &BytesMut) -> usize {
+        match self {
+            Codec::Stream { reader, .. } => reader.missing(input),
+            Codec::WebSocket(session) => session.missing(input),
+        }
+    }
+
+    fn next(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<Option<Input>, PeerFault> {
+        match self {
+            Codec::Stream { reader, .. } => reader.next(input),
+            Codec::WebSocket(session) => session.next(input, output),
         }
     }
 }
@@ -396,7 +598,16 @@ impl World {
 
     /// Asks a socket for all but messages.
     fn collect(&mut self, node: usize) {
+        if self.nodes[node].asleep {
+            return;
+        }
         while let Some((ticket, answer)) = self.nodes[node].socket.poll_answer() {
+            if self.suffers(Defect::ForgetAnswer) {
+                continue;
+            }
+            if self.suffers(Defect::AnswerTwice) {
+                self.nodes[node].answers.insert(ticket, answer.clone());
+            }
             assert!(self.nodes[node].issued.contains(&ticket), "{ticket:?} was answered but not issued");
             let before = self.nodes[node].answers.insert(ticket, answer.clone());
             assert_eq!(before, None, "{ticket:?} was answered twice");
@@ -447,6 +658,10 @@ impl World {
     fn run_devices(&mut self) -> bool {
         let mut moved = false;
         for Relay { device, first, second } in &mut self.devices {
+            let asleep = |node: usize| self.nodes[node].asleep;
+            if asleep(*first) || second.is_some_and(asleep) {
+                continue;
+            }
             moved |= match *second {
                 None => device.reflect(self.now, &mut self.nodes[*first].socket),
                 Some(second) => {
@@ -463,24 +678,82 @@ impl World {
 
     /// Takes one message from a socket and puts it on the wire.
     fn transmit(&mut self, connection: usize, side: usize) -> bool {
+        if self.flush(connection, side) {
+            return true;
+        }
         let [end, other] = self.sides(connection, side);
         let Some(pipe) = end.pipe.filter(|_| end.alive && end.announced && !end.held && other.alive) else {
             return false;
         };
-        if other.wire.len() >= WINDOW {
+        if end.output.len() + other.wire.len() >= WINDOW {
             return false;
         }
         let (from, to) = (end.node, other.node);
+        if self.nodes[from].asleep {
+            return false;
+        }
         let Some(message) = self.nodes[from].socket.poll_transmit(self.now, pipe) else {
             self.sides(connection, side)[0].announced = false;
             return false;
         };
-        self.nodes[from].transmitted += 1;
-        let mut wire = BytesMut::new();
-        message.put(&mut wire);
-        put_frame(&message, &mut self.sides(connection, side)[1].wire);
-        self.story.push((self.now, Happening::Message { from, to, wire: wire.freeze() }));
+        if self.suffers(Defect::Lose) {
+            return true;
+        }
+        let mut messages = vec![message];
+        if self.suffers(Defect::Swap) {
+            let next = self.nodes[from].socket.poll_transmit(self.now, pipe);
+            messages.splice(0..0, next);
+        }
+        self.nodes[from].transmitted += messages.len() as u64;
+        if self.suffers(Defect::Double) {
+            messages.push(messages[0].clone());
+        }
+        for mut message in messages {
+            if self.suffers(Defect::Alter) && !message.body.is_empty() {
+                let mut body = message.body.to_vec();
+                *body.last_mut().unwrap() ^= 1;
+                message.body = body.into();
+            }
+            let echoes = self.suffers(Defect::Echo)
+                && self.nodes[from].socket.kind().partner() == self.nodes[from].socket.kind();
+            let [end, other] = self.sides(connection, side);
+            end.written.push(flat(&message));
+            end.written_bytes += message.len() as u64;
+            end.codec.put(&message, &mut end.output);
+            if echoes {
+                other.written.push(flat(&message));
+                other.codec.put(&message, &mut other.output);
+            }
+            self.story.push((self.now, Happening::Message { from, to, wire: flat(&message) }));
+        }
+        if self.pace.is_none() {
+            self.flush(connection, side);
+        }
         true
+    }
+
+    /// Lets the connection take what was written, or, if there is a pace, some of it.
+    fn flush(&mut self, connection: usize, side: usize) -> bool {
+        let in_pieces = self.pace.is_some();
+        let broken = self.connections[connection].broken;
+        let [end, other] = self.sides(connection, side);
+        if broken || !other.alive {
+            end.output.clear();
+        }
+        if end.output.is_empty() || (end.alive && end.held) {
+            return false;
+        }
+        let whole = end.output.len();
+        let some = if in_pieces { self.luck.random_range(1..=whole) } else { whole };
+        let [end, other] = self.sides(connection, side);
+        let piece = end.output.split_to(some);
+        other.wire.extend_from_slice(&piece);
+        true
+    }
+
+    /// Is it time for this defect to show?
+    fn suffers(&mut self, defect: Defect) -> bool {
+        self.defect == Some(defect) && self.luck.random_ratio(1, 4)
     }
 
     /// Lets some bytes arrive, and tells the socket of what is whole.
@@ -488,12 +761,22 @@ impl World {
         if self.parse(connection, side) {
             return true;
         }
+        let asleep = self.nodes[self.connections[connection].ends[side].node].asleep;
+        let broken = self.connections[connection].broken;
         let [end, other] = self.sides(connection, side);
-        if !end.alive || end.paused {
+        if !end.alive || end.silent || asleep {
             return false;
         }
+        if end.paused {
+            // Who does not read notices all the same, by writing.
+            let notices = end.announced && !end.held && !other.alive;
+            if notices {
+                self.lose(connection, side, DownReason::Lost);
+            }
+            return notices;
+        }
         if end.wire.is_empty() {
-            let ends = !other.alive;
+            let ends = broken || (!other.alive && other.output.is_empty());
             if ends {
                 self.lose(connection, side, DownReason::Lost);
             }
@@ -510,28 +793,47 @@ impl World {
     /// Tells the socket of the next whole thing.
     fn parse(&mut self, connection: usize, side: usize) -> bool {
         let peer = self.connections[connection].ends[1 - side].node;
+        let number = self.connections[connection].ends[side].node;
+        let overruns = self.suffers(Defect::Overrun);
+        let (stale, slow) = (self.suffers(Defect::Stale), self.suffers(Defect::SlowClock));
+        let now = if slow { Time::from_nanos(self.now.as_nanos() / 2) } else { self.now };
+        if self.suffers(Defect::Eavesdrop) && self.nodes[number].socket.kind() == Kind::Sub {
+            let _ = self.nodes[number].socket.subscribe(self.now, ContextId::DEFAULT, b"");
+        }
+        let [end, other] = self.sides(connection, side);
+        let written = other.written.get(end.arrived.len()).cloned();
         let end = &mut self.connections[connection].ends[side];
-        if !end.alive || end.paused {
+        let node = &mut self.nodes[number];
+        if !end.alive || end.paused || node.asleep {
             return false;
         }
-        let node = &mut self.nodes[end.node];
         if let Some(pipe) = end.pipe
-            && end.reader.missing(&end.input) == 0
+            && end.codec.missing(&end.input) == 0
             && !node.socket.admits(pipe)
+            && !overruns
         {
             end.paused = true;
             return false;
         }
-        match (end.reader.next(&mut end.input), end.pipe) {
+        match (end.codec.next(&mut end.input, &mut end.output), end.pipe) {
             (Ok(None), _) => false,
             (Ok(Some(Input::Message(wire))), Some(pipe)) => {
+                assert_eq!(Some(&wire), written.as_ref(), "what arrives is what was written, in this order");
                 node.handled += 1;
-                end.arrived.push(wire.clone());
-                node.socket.handle_message(self.now, pipe, wire);
+                let told = match end.arrived.last().filter(|_| stale && node.socket.kind() == Kind::Req) {
+                    Some(before) => [&wire[..4], &before[4..]].concat().into(),
+                    None => wire.clone(),
+                };
+                end.arrived.push(wire);
+                end.arrived_at.push(self.now);
+                node.socket.handle_message(now, pipe, told);
                 true
             }
             (Ok(Some(Input::Message(_))), None) => panic!("a message came before the greeting"),
-            (Ok(Some(Input::Closed)), _) => panic!("frames know no farewell"),
+            (Ok(Some(Input::Closed)), _) => {
+                self.lose(connection, side, DownReason::Lost);
+                true
+            }
             (Ok(Some(Input::Greeting { peer: id })), _) => {
                 match node.socket.attach(self.now, Attachment { peer: id, endpoint: end.endpoint }) {
                     Ok(pipe) => end.pipe = Some(pipe),
@@ -558,9 +860,11 @@ impl World {
 
     /// An end is closed, or notices that the other one was.
     fn lose(&mut self, connection: usize, side: usize, reason: DownReason) {
+        let forgets = self.suffers(Defect::ForgetDetach);
         let end = &mut self.connections[connection].ends[side];
         if std::mem::take(&mut end.alive)
             && let Some(pipe) = end.pipe
+            && !forgets
         {
             self.nodes[end.node].socket.detach(self.now, pipe, reason);
         }
@@ -587,6 +891,20 @@ impl World {
         assert_eq!(up, alive as u64, "pipes up, node {number}");
         assert!(node.socket.pipe_count() <= options.max_pipes);
         assert!(unsent <= up * options.send_queue as u64, "{unsent} messages wait for {up} pipes");
+        for end in self.connections.iter().flat_map(|connection| &connection.ends) {
+            let pipe =
+                end.pipe.filter(|_| end.node == number && end.alive).and_then(|pipe| node.socket.pipe_stats(pipe));
+            if let Some(pipe) = pipe {
+                let gone = end.written.len() as u64 + pipe.dropped_full_old;
+                assert!(pipe.sent <= gone + options.send_queue as u64, "a queue is too long, node {number}: {pipe:?}");
+                // One message may be larger than what its queue holds.
+                let bound = end.written_bytes + options.queue_bytes as u64 + options.max_message as u64;
+                assert!(
+                    pipe.dropped_full_old > 0 || pipe.sent_bytes <= bound,
+                    "a queue holds too much, node {number}: {pipe:?}"
+                );
+            }
+        }
 
         if matches!(node.socket.kind(), Kind::Sub | Kind::Pull) {
             assert_eq!(node.transmitted, 0, "node {number} has nothing to say");
@@ -619,6 +937,13 @@ impl World {
     }
 }
 
+/// A message as it stands on the wire, without a frame around it.
+fn flat(message: &Message) -> Bytes {
+    let mut wire = BytesMut::new();
+    message.put(&mut wire);
+    wire.freeze()
+}
+
 /// A body as text.
 pub(crate) fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).into_owned()
@@ -636,3 +961,5 @@ pub(crate) fn recv_first(level: i64) -> EndpointOptions {
 
 /// Bytes under way towards one end beyond which its connection takes no more.
 const WINDOW: usize = 64;
+/// Rounds after which a world that still moves at one instant is taken to move for ever.
+const MOST_MOVES: usize = 100_000;

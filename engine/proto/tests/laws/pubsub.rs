@@ -55,6 +55,19 @@ fn what_a_subscriber_says_is_counted_and_thrown_away() {
 }
 
 #[test]
+fn the_queue_of_a_context_keeps_to_its_bytes_whatever_comes() {
+    let options = Options { queue_bytes: 100, ..Options::default() };
+    let mut world = World::pair(Kind::Pub, &options);
+    let context = world.open(1).unwrap();
+    world.subscribe(1, context, b"").unwrap();
+    for size in [1; 99].into_iter().chain([90; 50]) {
+        world.try_send(0, ContextId::DEFAULT, vec![7; size]).unwrap();
+    }
+    let sizes: Vec<usize> = std::iter::from_fn(|| world.try_recv(1, context).ok()).map(|body| body.len()).collect();
+    assert_eq!(sizes, [90, 90], "it is full with the second, which may be larger than what is left");
+}
+
+#[test]
 fn alone_the_default_context_holds_its_publisher_back() {
     let options = Options { recv_queue: 2, ..Options::default() };
     let mut world = World::new(1);
