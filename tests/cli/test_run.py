@@ -96,7 +96,13 @@ def test_people_get_a_table_verdicts_a_page_and_exit_code_1_if_an_expectation_fa
     small.write_text(small.read_text().replace("lost == 0", "lost > 0"))
     ended = workbench("run", small, "--out", "elsewhere/deep")
     assert ended.code == 1
-    said = ("Does a small scenario do?", "cross-site share", "FAILS lost > 0", "holds cross_site_share", "• priority")
+    said = (
+        "Does a small scenario do?",
+        "cross-site share",
+        "FAILS lost > 0: it is 0 with round-robin",
+        "holds cross_site_share",
+        "• priority",
+    )
     for expected in said:
         assert expected in ended.out
     page = Path(ended.out.partition("page: ")[2].strip())
@@ -106,7 +112,13 @@ def test_people_get_a_table_verdicts_a_page_and_exit_code_1_if_an_expectation_fa
     assert not (workbench.folder / "results").exists()
     assert (workbench.folder / "elsewhere/deep/small/latest").resolve() == (workbench.folder / page.parent).resolve()
     summary = json.loads((workbench.folder / page.parent / "summary.json").read_text())
-    assert summary["expectations"][0] == {"text": "lost > 0", "holds": False}
+    assert summary["expectations"][0] == {
+        "text": "lost > 0",
+        "holds": False,
+        "value": 0.0,
+        "set": {"routing": "round-robin"},
+    }
+    assert "lost &gt; 0</code>: it is 0 with round-robin</li>" in (workbench.folder / page).read_text()
 
 
 @pytest.mark.parametrize(
@@ -287,7 +299,8 @@ def test_a_behaviour_that_is_not_there_is_refused_before_anything_starts(workben
     scenario = workbench.file("own.yaml", WITH_A_BEHAVIOUR.replace("serve", "sevre"))
     ended = workbench("run", scenario, "--json")
     assert (ended.code, ended.out) == (2, "")
-    assert "has no function 'sevre'; it has: answer, serve" in ended.err
+    assert "own.yaml:4:52: there is no function 'sevre' in 'own.py'" in ended.err
+    assert "did you mean 'serve'?" in ended.err
     assert not (workbench.folder / "results").exists()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from workbench.model.conclude import Outcome, conclude, expectations
 from workbench.results import Estimate, Link, Point, Replication, Result, Verdict
+from workbench.results.wording import failure_text
 from workbench.scenario import Scenario, parse, points
 
 TEXT = """\
@@ -55,6 +56,14 @@ POINTS = [
 def test_an_expectation_holds_at_every_point_that_it_is_about(text: str, holds: bool, value: float | None) -> None:
     (result,) = expectations(scenario(text), POINTS, "virtual")
     assert (result.text, result.holds, result.value) == (text, holds, value)
+
+
+def test_a_failure_names_the_first_point_that_fails() -> None:
+    (result,) = expectations(scenario("lost == 0"), POINTS, "virtual")
+    assert result.set == {"routing": "priority", "services.foo.workers": 1}
+    assert failure_text(result) == "it is 2 with priority, workers = 1"
+    (result,) = expectations(scenario("latency.p99 <= 300 ms when services.foo.workers = 4"), POINTS, "virtual")
+    assert failure_text(result) == "it was not measured with priority, workers = 4"
 
 
 def test_an_expectation_about_no_point_does_not_hold() -> None:

@@ -214,7 +214,30 @@ def test_a_dollar_in_a_name_is_a_dollar() -> None:
     assert style.png(figure).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["answers", "distribution", "intervals", "libraries", "worlds", "both"])
+def wide(result: Result) -> Result:
+    """The same points again, as a sweep over two keys with eight points."""
+    points = [
+        dataclasses.replace(point, set=point.set | {"services.foo.workers": count})
+        for point in result.points
+        for count in range(4)
+    ]
+    return dataclasses.replace(result, points=points)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "answers",
+        "distribution",
+        "intervals",
+        "libraries",
+        "worlds",
+        "both",
+        "answers, wide",
+        "distribution, wide",
+        "intervals, wide",
+    ],
+)
 def test_no_text_is_clipped_or_lies_over_another(
     name: str, virtual: Result, real: Result, libraries: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +250,9 @@ def test_no_text_is_clipped_or_lies_over_another(
             "libraries": lambda: plots.libraries(libraries),
             "worlds": lambda: plots.worlds(virtual, real),
             "both": lambda: plots.worlds_intervals(virtual, real, metrics),
+            "answers, wide": lambda: plots.answers_over_time(wide(virtual), [WINDOW]),
+            "distribution, wide": lambda: plots.distribution(wide(virtual)),
+            "intervals, wide": lambda: plots.intervals(wide(virtual), metrics),
         }[name]()
     )
     boxes: list[tuple[str, Bbox]] = []

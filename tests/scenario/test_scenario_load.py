@@ -270,13 +270,39 @@ def test_a_behaviour_must_exist_beside_the_scenario(good: str, tmp_path: Path) -
     file.write_text(text)
     assert [problem.message for problem in lint(file)] == ["there is no file 'mine/serve.py' beside the scenario"]
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "serve.py").write_text("raise SystemExit('a scenario is not imported when it is read')\n")
+    (tmp_path / "mine" / "serve.py").write_text(
+        "async def serve(host, peers): ...\nraise SystemExit('a scenario is not imported when it is read')\n"
+    )
     assert lint(file) == []
     assert load(file).directory == tmp_path
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with pytest.raises(ScenarioError):
         load(file, base=elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("code", "fine"),
+    [
+        ("async def serve(host, peers): ...", True),
+        ("from elsewhere import serve", True),
+        ("from elsewhere import *", True),
+        ("serve = print", True),
+        ("if True:\n    async def serve(host, peers): ...", True),
+        # Not read as Python: importing it says more.
+        ("async def (", True),
+        ("async def sevre(host, peers): ...\nraise SystemExit", False),
+        ("", False),
+    ],
+)
+def test_a_behaviour_must_be_in_its_file_which_is_not_run(good: str, tmp_path: Path, code: str, fine: bool) -> None:
+    (tmp_path / "own.py").write_text(code)
+    file = tmp_path / "own.yaml"
+    file.write_text(good.replace("    time: exponential 2 ms\n", "    behaviour: own.py:serve\n"))
+    problems = lint(file)
+    assert [problem.message for problem in problems] == ([] if fine else ["there is no function 'serve' in 'own.py'"])
+    if "sevre" in code:
+        assert (problems[0].hint, problems[0].allowed) == ("did you mean 'sevre'?", "sevre")
 
 
 def test_a_text_without_a_base_does_not_look_for_behaviours(good: str) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from workbench.model.conclude import Outcome
     from workbench.model.progress import Progress
-    from workbench.results import ExpectationResult, Result, Run, Writer
+    from workbench.results import Result, Run, Writer
     from workbench.scenario import Scenario, SweepPoint
 
 QUICK = {"virtual": 3, "real": 1}
@@ -219,6 +219,7 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run", notes: "Sequence[s
     from rich.text import Text
 
     from workbench.report import tables
+    from workbench.results.wording import failure_text
 
     console = Console(highlight=False)
     if scenario.question:
@@ -228,7 +229,7 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run", notes: "Sequence[s
         console.print(Text(f"• {verdict.text}"))
     for expected in result.expectations:
         mark, style = ("holds", "green") if expected.holds else ("FAILS", "bold red")
-        value = "" if expected.holds else f": {_found(expected)}"
+        value = "" if expected.holds else f": {failure_text(expected)}"
         console.print(Text.assemble((f"{mark:5} ", style), expected.text, value))
     for link in result.links:
         if link.state == "not applied":
@@ -249,16 +250,6 @@ def _refuse_swept(scenario: "Scenario", sets: "Sequence[str]") -> None:
                 f"workbench run: --set {path}: the key is swept over {values}; narrow 'sweep.{path}' instead "
                 "(compare and expect have to agree)"
             )
-
-
-def _found(expected: "ExpectationResult") -> str:
-    """What was found instead of what was expected."""
-    from workbench.results.wording import metric_unit, quantity_text
-    from workbench.scenario import parse_expectation
-
-    if expected.value is None:
-        return "it was not measured"
-    return f"it is {quantity_text(expected.value, metric_unit(parse_expectation(expected.text).metric))}"
 
 
 def _refuse(text: str) -> NoReturn:

@@ -47,10 +47,13 @@ def expectations(scenario: Scenario, points: Sequence[Point], world: str) -> lis
         about = [point for point in points if expected.applies(point.set, world)]
         if not about and "world" in expected.when:
             continue
-        values = [point.metrics[expected.metric].value if expected.metric in point.metrics else None for point in about]
-        failed = [value for value in values if not expected.holds(value)]
-        holds = bool(about) and not failed
-        results.append(ExpectationResult(str(expected), holds, (failed or values or [None])[0]))
+        values = [
+            (point.metrics[expected.metric].value if expected.metric in point.metrics else None, dict(point.set))
+            for point in about
+        ]
+        failed = [found for found in values if not expected.holds(found[0])]
+        value, where = (failed or values or [(None, {})])[0]
+        results.append(ExpectationResult(str(expected), bool(about) and not failed, value, where))
     return results
 
 

@@ -20,7 +20,7 @@ from workbench.report.tables import Cell, Grid
 from workbench.results.manifest import Manifest
 from workbench.results.result import Result
 from workbench.results.store import Run, counterpart
-from workbench.results.wording import quantity_text
+from workbench.results.wording import failure_text, quantity_text
 
 
 def write(run: Run, *, beside: Run | None = None, alone: bool = False) -> Path:
@@ -102,7 +102,7 @@ def _verdicts(result: Result) -> str:
 def _expectations(result: Result) -> str:
     items = [
         f'<li class="{"holds" if item.holds else "fails"}"><b>{"holds" if item.holds else "fails"}</b> '
-        f"<code>{_text(item.text)}</code></li>"
+        f"<code>{_text(item.text)}</code>{'' if item.holds else _text(f': {failure_text(item)}')}</li>"
         for item in result.expectations
     ]
     return f'<ul class="expectations">{"".join(items)}</ul>' if items else ""

@@ -59,8 +59,8 @@ def answers_over_time(result: Result, windows: Sequence[Window] = ()) -> Figure 
             panel = axes[number // columns][number % columns]
             assert found is not None
             _share_panel(panel, found, sites, windows)
-            title = f"{style.short(setting_label(result.points[place].set))}: " if result.points[place].set else ""
-            panel.set_title(f"{title}requests of {style.short(name)}", pad=20 if windows else 8)
+            setting = f"{setting_label(result.points[place].set)}:" if result.points[place].set else ""
+            panel.set_title(style.title(setting, f"requests of {name}", columns), pad=20 if windows else 8)
             if number % columns == 0:
                 panel.set_ylabel("share of answers (%)")
             if number + columns >= len(cells):
@@ -101,7 +101,8 @@ def distribution(result: Result, histogram: str = "latency") -> Figure | None:
             _plain_log(panel.xaxis)
         axes[0][0].set_ylabel("share of answers slower than this")
         _tail_ticks(axes[0], everything.count)
-        figure.legend(*_unique_handles(axes[0]), loc="outside lower center", ncols=min(5, len(colour)))
+        handles, labels = _unique_handles(axes[0])
+        figure.legend(handles, labels, loc="outside lower center", ncols=style.legend_columns(labels, 5))
     return figure
 
 
@@ -245,7 +246,8 @@ def _site_legend(figure: Figure, sites: Mapping[Hashable, str], faulty: bool) ->
         handles.append(Patch(facecolor=style.INK, alpha=0.45, label="95 % of replications"))
     if faulty:
         handles.append(Patch(facecolor="white", edgecolor=style.FAULT, hatch="///", linewidth=0, label="fault"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    labels = [str(handle.get_label()) for handle in handles]
+    figure.legend(handles=handles, loc="outside lower center", ncols=style.legend_columns(labels, 4))
 
 
 def _tail(panel: Axes, point: Point, histogram: str, factor: float, colour: str) -> None:

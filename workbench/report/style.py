@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,10 @@ WIDTH_IN = 10.0
 """The width of a full figure: 10 inches, 1000 pixels at 100 dots per inch."""
 DPI = 160
 
+_LINE = 90
+"""Letters of a title that fit in a full figure's width."""
+_LINE_OF_LABELS, _HANDLE = 130, 10
+"""Letters of a legend that fit in a full figure's width, and how many a mark and its space take the room of."""
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11.0,
@@ -95,6 +99,19 @@ def colours(names: Iterable[Hashable], palette: tuple[str, ...] = POINTS) -> dic
 def short(label: str, length: int = 48) -> str:
     """The label, cut with an ellipsis where it would push the panels off the figure."""
     return label if len(label) <= length else f"{label[: length - 1].rstrip()}…"
+
+
+def title(first: str, second: str, columns: int) -> str:
+    """A panel's title in a figure of so many columns: on one line where it fits, else on two, each cut to fit."""
+    fits = _LINE // columns
+    line = f"{first} {second}".strip()
+    return line if len(line) <= fits or not first else f"{short(first, fits)}\n{short(second, fits)}"
+
+
+def legend_columns(labels: Sequence[str], most: int) -> int:
+    """How many columns a legend below the figure may have, so that it is no wider than the figure."""
+    longest = max((len(label) for label in labels), default=0)
+    return max(1, min(most, len(labels), _LINE_OF_LABELS // (longest + _HANDLE)))
 
 
 def png(figure: Figure, footer: str = "") -> bytes:

@@ -209,15 +209,25 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
-    """Whether one expectation of the scenario held, and the value it was held against."""
+    """Whether one expectation of the scenario held, and the value it was held against.
+
+    `set` is the point of the sweep that the value is of: the first that fails, if any does.
+    """
 
     text: str
     holds: bool
     value: float | None = None
+    set: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The text and whether it holds."""
-        return {"text": self.text, "holds": self.holds}
+        """The text and whether it holds; of one that does not, the value and its point, too."""
+        told: dict[str, Any] = {"text": self.text, "holds": self.holds}
+        return told if self.holds else told | {"value": self.value, "set": self.set}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ExpectationResult:
+        """What `to_json` made, or the manifest, which has the value always; earlier ones have no point."""
+        return cls(str(data["text"]), bool(data["holds"]), data.get("value"), dict(data.get("set", {})))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,14 +275,14 @@ class Result:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
-        """A result with what the summary holds: no replications, links or expectation values."""
+        """A result with what the summary holds: no replications or links, and values of failed expectations only."""
         return cls(
             scenario=str(data["scenario"]),
             world=str(data["world"]),
             run=str(data["run"]),
             points=[Point.from_json(point) for point in data["points"]],
             verdicts=[Verdict.from_json(verdict) for verdict in data["verdicts"]],
-            expectations=[ExpectationResult(str(item["text"]), bool(item["holds"])) for item in data["expectations"]],
+            expectations=[ExpectationResult.from_json(item) for item in data["expectations"]],
             events=int(data["events"]),
             wall_s=float(data["wall_s"]),
         )

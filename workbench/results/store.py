@@ -179,7 +179,7 @@ class Writer:
             replications=sum(len(point.replications) for point in result.points),
             resumed=self._resumed,
             links=tuple(link.to_json() for link in result.links),
-            expectations=tuple(item.to_json() | {"value": item.value} for item in result.expectations),
+            expectations=tuple(item.to_json() | {"value": item.value, "set": item.set} for item in result.expectations),
             files=digests,
             facts=dict(facts),
         )
@@ -211,10 +211,7 @@ class Run:
             return dataclasses.replace(
                 result,
                 links=[Link(link["name"], link["state"]) for link in self.manifest.links],
-                expectations=[
-                    ExpectationResult(str(item["text"]), bool(item["holds"]), item["value"])
-                    for item in self.manifest.expectations
-                ],
+                expectations=[ExpectationResult.from_json(item) for item in self.manifest.expectations],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ResultError(f"{self.path / 'summary.json'} is damaged: {error}") from error

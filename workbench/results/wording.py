@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.results.result import Estimate
+from workbench.results.result import Estimate, ExpectationResult
 
 MISSING = "—"
 """What stands where there is no value."""
@@ -93,6 +94,16 @@ def value_label(key: str, value: Any) -> str:
     """One swept value in words: a name says enough, a number needs its key's last part."""
     named = isinstance(value, str) and value[:1].isalpha()
     return value if named else f"{key.rpartition('.')[2].replace('_', ' ')} = {value}"
+
+
+def failure_text(expected: ExpectationResult) -> str:
+    """What was found instead of what was expected, and where: "it is 3.4 with priority, workers = 4"."""
+    where = f" with {setting_label(expected.set)}" if expected.set else ""
+    if expected.value is None:
+        return f"it was not measured{where}"
+    metric = re.match(r"[\s]*([\w.:-]*)", expected.text)
+    assert metric is not None
+    return f"it is {quantity_text(expected.value, metric_unit(metric[1]))}{where}"
 
 
 def quantity_text(value: float | None, unit: str, decimals: int | None = None) -> str:

@@ -6,9 +6,11 @@ yield findings with the path of the guilty value; the loader knows where that pa
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path as FilePath
 
 from workbench.scenario.expect import metric_named, same_value
 from workbench.scenario.paths import Path
@@ -163,6 +165,38 @@ def _behaviour(scenario: Scenario, behaviour: str | None, path: Path) -> Iterato
             f"there is no file {shown(found['file'])} beside the scenario",
             part=found.span("file"),
         )
+        return
+    names, functions = _names(scenario.directory / found["file"])
+    if "*" not in names and found["function"] not in names:
+        meant = nearest(found["function"], functions)
+        yield Finding(
+            (*path, "behaviour"),
+            f"there is no function {shown(found['function'])} in {shown(found['file'])}",
+            f"did you mean '{meant}'?" if meant else "",
+            ", ".join(functions[:40]) or "none is defined",
+            found.span("function"),
+        )
+
+
+def _names(file: FilePath) -> tuple[set[str], list[str]]:
+    """The names that a Python file makes somewhere, and the functions at its top; found without running it.
+
+    "*" is among the names if there may be others: in what cannot be read as Python, which loading it tells better.
+    """
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return {"*"}, []
+    functions = [part.name for part in tree.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
+    names = set(functions)
+    for part in ast.walk(tree):
+        if isinstance(part, ast.alias):
+            names.add(part.asname or part.name)
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            names.add(part.id)
+        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and part not in tree.body:
+            names.add(part.name)
+    return names, functions
 
 
 def _links(scenario: Scenario, known: _Known) -> Iterator[Finding]:
