@@ -172,7 +172,7 @@ fn check_network(address: &Address) -> Result<(), String> {
         }
         _ => {}
     }
-    if host.is_empty() {
+    if matches!(host, "" | "[]") {
         return Err("the host is missing: a name, an address, or * for every interface".into());
     }
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {

@@ -79,3 +79,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn brackets_around_nothing_are_no_host() {
+    for text in ["ws://[]", "tcp://[]:5555", "wss://[]:443/x"] {
+        let error = text.parse::<Address>().unwrap_err();
+        assert!(error.problem.contains("the host is missing"), "{error}");
+    }
+}

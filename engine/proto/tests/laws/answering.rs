@@ -160,3 +160,14 @@ fn what_one_conversation_gives_back_does_not_wait_for_another() {
     assert_eq!(world.try_send(0, b, "re"), Ok(()));
     assert_eq!(world.recv_all(1), ["re"]);
 }
+
+#[test]
+fn a_request_that_was_given_back_to_a_conversation_that_ends_is_counted() {
+    let mut world = World::pair(Kind::Rep, &Options::default());
+    let context = world.open(0).unwrap();
+    world.try_send(1, ContextId::DEFAULT, "ask").unwrap();
+    let request = world.try_recv(0, context).unwrap();
+    world.put_back(0, context, request);
+    world.end(0, context);
+    assert_eq!(world.nodes[0].socket.stats().dropped_received, 1);
+}

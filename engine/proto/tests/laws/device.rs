@@ -209,6 +209,30 @@ fn a_header_is_for_raw_sockets_and_has_the_protocols_form() {
 }
 
 #[test]
+fn a_raw_answer_waits_for_its_own_pipe_only() {
+    let options = Options { send_queue: 1, when_full: Some(WhenFull::Block), ..Options::default() };
+    let mut world = World::new(1);
+    let [rep, one, two] =
+        [world.add_raw(Kind::Rep, &options), world.add(Kind::Req, &options), world.add(Kind::Req, &options)];
+    let connections = [one, two].map(|asker| world.connect(asker, rep));
+    let asked = [one, two].map(|asker| {
+        world.try_send(asker, ContextId::DEFAULT, "ask").unwrap();
+        world.nodes[rep].socket.try_recv_message(world.now).unwrap()
+    });
+    for connection in connections {
+        world.hold(connection, 1, true);
+    }
+    for message in &asked {
+        world.nodes[rep].socket.try_send_message(world.now, message.clone()).unwrap();
+    }
+    let tickets = asked.map(|message| world.nodes[rep].socket.submit_send_message(world.now, message, None));
+    world.nodes[rep].issued.extend(tickets);
+    world.hold(connections[1], 1, false);
+    assert_eq!(world.answer(rep, tickets[0]), None);
+    assert_eq!(world.answer(rep, tickets[1]), Some(&Answer::Sent), "it does not wait behind the other");
+}
+
+#[test]
 fn what_a_raw_socket_gives_back_it_receives_next_header_and_all() {
     let mut world = World::new(1);
     let (raw, asker) = (world.add_raw(Kind::Rep, &Options::default()), world.add(Kind::Req, &Options::default()));

@@ -182,3 +182,25 @@ fn an_answer_without_room_for_an_id_is_counted() {
     world.inject(0, 0, &[], b"abc");
     assert_eq!((world.nodes[0].socket.stats().dropped_malformed, world.up()), (1, vec![0]));
 }
+
+#[test]
+fn who_waits_in_a_conversation_of_its_own_hears_its_answer() {
+    let mut world = World::pair(Kind::Surveyor, &Options::default());
+    let context = world.open(0).unwrap();
+    world.try_send(0, context, "ask").unwrap();
+    let ticket = world.submit_recv(0, context, None);
+    answer(&mut world, 1);
+    assert_eq!(received(&world, 0, ticket), "re: ask");
+}
+
+#[test]
+fn no_more_answers_are_given_back_than_were_taken() {
+    let mut world = World::pair(Kind::Surveyor, &Options::default());
+    world.try_send(0, ContextId::DEFAULT, "ask").unwrap();
+    answer(&mut world, 1);
+    let taken = world.try_recv(0, ContextId::DEFAULT).unwrap();
+    world.put_back(0, ContextId::DEFAULT, taken.clone());
+    world.put_back(0, ContextId::DEFAULT, taken);
+    assert_eq!(world.nodes[0].socket.stats().dropped_replies, 1);
+    assert_eq!(world.recv_all(0), ["re: ask"]);
+}
