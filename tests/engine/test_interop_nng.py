@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import threading
+import time
 
 import pytest
 
@@ -112,6 +113,16 @@ def test_what_nng_takes_only_in_pieces_arrives_whole(join, transport):
     assert theirs.recv_msg().bytes == body
     theirs.send(body)
     assert ours.recv(PATIENCE) == body
+
+
+def test_nng_with_another_pattern_is_refused():
+    with Rep(listen="tcp://127.0.0.1:0") as rep, pynng.Push0() as push:
+        push.dial(rep.addresses[0], block=False)
+        deadline = time.monotonic() + PATIENCE
+        while not rep.stats()["peer_faults"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert rep.peers() == []
 
 
 def free_port() -> int:
