@@ -192,20 +192,19 @@ fn answer(kind: Kind, path: &str, input: &[u8], lines: usize) -> Result<Option<(
 fn check(kind: Kind, key: &str, input: &[u8], lines: usize) -> Result<Option<usize>, PeerFault> {
     let mut found = [EMPTY_HEADER; MOST_LINES];
     let mut response = Response::new(&mut found[..lines]);
-    let len = match response.parse(input) {
+    let parsed = response.parse(input);
+    // A refusal is one from its status on, whatever follows; nanomsg's has no end.
+    if let Some(status) = response.code
+        && status != 101
+    {
+        return Err(PeerFault::Http(status));
+    }
+    let len = match parsed {
         Ok(Status::Complete(len)) => len,
-        // A refusal is one from its first line on; nanomsg's has no end.
-        Ok(Status::Partial) => match response.code {
-            Some(status) if status != 101 => return Err(PeerFault::Http(status)),
-            _ => return Ok(None),
-        },
+        Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(PeerFault::Upgrade("its header has too many lines")),
         Err(_) => return Err(PeerFault::Upgrade("it does not speak HTTP")),
     };
-    let status = response.code.unwrap_or(0);
-    if status != 101 {
-        return Err(PeerFault::Http(status));
-    }
     let headers = &*response.headers;
     if !has_token(headers, "Upgrade", "websocket") || !has_token(headers, "Connection", "upgrade") {
         return Err(PeerFault::Upgrade("its response is no agreement to WebSocket"));
