@@ -10,12 +10,13 @@ async def main() -> None:
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from workbench._engine import Meter, Stream
 from workbench.engine.socket import CLASSES, Socket, Sub, Surveyor
-from workbench.engine.world import Behaviour, Kind
+from workbench.engine.world import Behaviour, Kind, duration, observation
 
 __all__ = ["Meter", "RealHost", "RealWorld", "Stream"]
 
@@ -23,7 +24,7 @@ __all__ = ["Meter", "RealHost", "RealWorld", "Stream"]
 class RealWorld:
     """A world in real time. Its time begins at `epoch`, a moment of `time.monotonic`, which may lie ahead.
 
-    The first behaviour that fails ends the world: `run` and leaving the context raise its exception.
+    The first behaviour that fails ends the world: `run` and leaving the context raise its exception, whatever it is.
     """
 
     def __init__(self, *, seed: int = 0, replication: int = 0, epoch: float | None = None) -> None:
@@ -40,8 +41,11 @@ class RealWorld:
         return time.monotonic() - self.epoch
 
     def sleep(self, seconds: float) -> Awaitable[None]:
-        """Wait; to the event loop's precision, which is a millisecond for asyncio's usual one."""
-        return asyncio.sleep(max(0.0, seconds))
+        """Wait; to the event loop's precision, which is a millisecond for asyncio's usual one.
+
+        Raises OptionError at once unless `seconds` is zero or more.
+        """
+        return asyncio.sleep(duration(seconds))
 
     def host(self, name: str, site: str = "") -> "RealHost":
         """Return the host of this name; make it first if there is none."""
@@ -50,8 +54,8 @@ class RealWorld:
         return self._hosts[name]
 
     def observe(self, name: str, value: float, unit: str = "1") -> None:
-        """Record one observation."""
-        self.observations.append((name, value, unit))
+        """Record one observation, a finite number. Raises OptionError for anything else."""
+        self.observations.append(observation(name, value, unit))
 
     async def run(self, until: float) -> None:
         """Let the world go on until this moment of its time; raise what a behaviour raised."""
@@ -146,9 +150,11 @@ class RealHost:
 
     def spawn(self, errand: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run a coroutine beside the others of this host, until it ends or the host is killed."""
-        task = asyncio.get_running_loop().create_task(errand)
+        if not asyncio.iscoroutine(errand):
+            raise TypeError(f"the real world plays coroutines (async def), not {errand!r}")
+        task = asyncio.get_running_loop().create_task(_contained(errand), name=getattr(errand, "__name__", "behaviour"))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, errand))
         return task
 
     def kill(self) -> None:
@@ -166,13 +172,30 @@ class RealHost:
         for behaviour in self._behaviours:
             self.spawn(behaviour(self))
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, errand: Coroutine[Any, Any, None], task: "asyncio.Task[None]") -> None:
+        # One that was killed before its first step would complain that nobody awaited it.
+        errand.close()
         if task in self._tasks:
             self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
-                played = getattr(task.get_coro(), "__name__", "behaviour")
-                error.add_note(f"in {played} on host {self._name!r} at {self._world.now:.9f} s")
+                error = error.error if isinstance(error, _LeavingError) else error
+                error.add_note(f"in {task.get_name()} on host {self._name!r} at {self._world.now:.9f} s")
                 self._world.fail(error)
         elif not task.cancelled():
             # It was killed; what its sockets' end raised in it is no failure of the behaviour.
             task.exception()
+
+
+class _LeavingError(Exception):
+    """Carries what would end the event loop, and so leave no time to say why."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _contained(errand: Coroutine[Any, Any, None]) -> None:
+    try:
+        await errand
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise _LeavingError(error) from error
