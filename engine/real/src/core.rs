@@ -605,7 +605,9 @@ impl Core {
         if !connection.is_blocked()
             && let Err(reason) = connection.write(now, &mut self.socket)
         {
-            return self.drop_connection(now, key, reason);
+            // What the peer said before it left may still be unread.
+            let heard = SCRATCH.with_borrow_mut(|scratch| connection.read(now, &mut self.socket, scratch));
+            return self.drop_connection(now, key, heard.err().unwrap_or(reason));
         }
         self.repoll(now, key);
     }
