@@ -130,6 +130,7 @@ def test_formats_are_written_as_they_are(cats: Cats, name: str) -> None:
 
 
 @pytest.mark.interop
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["raw", "hex", "msgpack", "ascii", "quoted"])
 def test_formats_are_theirs(cats: Cats, foreign: str, name: str) -> None:
     # nngcat's ascii does not end the line, and its quotes do not protect themselves.
@@ -249,6 +250,7 @@ THEIRS = {
 
 
 @pytest.mark.interop
+@pytest.mark.slow
 @pytest.mark.parametrize("role", list(THEIRS))
 def test_messages_with_others(cats: Cats, foreign: str, role: str) -> None:
     if (foreign, role) == ("nngcat", "bus"):
