@@ -17,9 +17,9 @@ use sp_proto::{Time, Timers};
 
 use crate::bell::Bell;
 use crate::clock::now;
-use crate::core::Care;
+use crate::core::{Care, Core};
 use crate::poller::{Interest, Poller, Ready};
-use crate::socket::Shared;
+use crate::socket::{LONGEST_WAIT, Shared};
 
 /// A new socket. Fails if it is the first and the process cannot have one more thread or descriptor.
 pub(crate) fn register(shared: &Arc<Shared>) -> io::Result<()> {
@@ -81,6 +81,9 @@ struct Rounds {
     tick: Duration,
     next_tick: Time,
     bursts: Vec<u64>,
+    /// Sockets that a leader looks after; one that waits long is nudged.
+    led: Vec<u64>,
+    next_nudge: Time,
     due: Timers<u64>,
 }
 
@@ -114,6 +117,8 @@ fn run(reactor: &Reactor) {
         tick: LEFT_ALONE,
         next_tick: Time::ZERO,
         bursts: Vec::new(),
+        led: Vec::new(),
+        next_nudge: Time::ZERO,
         due: Timers::default(),
     };
     let mut ready = Vec::new();
@@ -137,7 +142,8 @@ impl Rounds {
     fn next_look(&self, now: Time) -> Option<Duration> {
         let tail = (!self.bursts.is_empty()).then_some(TAIL_TICK);
         let tick = (!self.warm.is_empty()).then(|| self.next_tick - now);
-        [tail, tick, self.due.next().map(|due| due - now)].into_iter().flatten().min()
+        let nudge = (!self.led.is_empty()).then(|| self.next_nudge - now);
+        [tail, tick, nudge, self.due.next().map(|due| due - now)].into_iter().flatten().min()
     }
 
     fn collect(&mut self, notices: &mut Notices) {
@@ -170,7 +176,7 @@ impl Rounds {
             return;
         };
         if core.leader || core.attached {
-            core.care = Care::Led;
+            self.leave_to_leader(event.token, &mut core);
         } else if now() - core.last_turn < LEFT_ALONE {
             core.care = Care::Warm;
             self.warm_up([event.token]);
@@ -199,6 +205,9 @@ impl Rounds {
             }
             self.note_due(id, &mut core);
         }
+        if !self.led.is_empty() && now >= self.next_nudge {
+            self.nudge_leaders(reactor, now);
+        }
         if now >= self.next_tick {
             self.look_at_warm(reactor, now);
             self.next_tick = now + self.tick;
@@ -220,13 +229,42 @@ impl Rounds {
                 core.care = Care::Warm;
                 self.warm.push(id);
             } else if core.leader || core.attached {
-                core.care = Care::Led;
+                self.leave_to_leader(id, &mut core);
             } else {
                 shared.tend(&mut core);
                 self.tended(reactor, &shared, &mut core);
             }
         }
         self.tick = if self.warm.len() == count { (2 * self.tick).min(LONGEST_TICK) } else { LEFT_ALONE };
+    }
+
+    fn leave_to_leader(&mut self, id: u64, core: &mut Core) {
+        core.care = Care::Led;
+        if self.led.is_empty() {
+            self.next_nudge = now() + LONGEST_WAIT;
+        }
+        self.led.push(id);
+    }
+
+    /// Nudges the leaders that have been in one wait for long.
+    fn nudge_leaders(&mut self, reactor: &Reactor, now: Time) {
+        let mut led = std::mem::take(&mut self.led);
+        led.sort_unstable();
+        led.dedup();
+        led.retain(|id| {
+            let Some(shared) = find(reactor, *id) else {
+                return false;
+            };
+            let Some(core) = shared.core.try_lock() else {
+                return true;
+            };
+            if core.leader && now - core.last_turn >= LONGEST_WAIT {
+                shared.nudge();
+            }
+            core.care == Care::Led
+        });
+        self.led = led;
+        self.next_nudge = now + LONGEST_WAIT;
     }
 
     /// Writes the tail of a burst when it is due; says whether the burst goes on.
@@ -254,7 +292,7 @@ impl Rounds {
     }
 
     /// The socket was looked after and is now watched.
-    fn tended(&mut self, reactor: &Reactor, shared: &Shared, core: &mut crate::core::Core) {
+    fn tended(&mut self, reactor: &Reactor, shared: &Shared, core: &mut Core) {
         let watched = reactor
             .poller
             .modify(shared.poller.as_fd(), shared.id, Interest::READ_ONCE)
@@ -266,7 +304,7 @@ impl Rounds {
         self.note_due(shared.id, core);
     }
 
-    fn note_due(&mut self, id: u64, core: &mut crate::core::Core) {
+    fn note_due(&mut self, id: u64, core: &mut Core) {
         let due = core.next_timeout();
         if let Some(due) = due
             && core.known_due.is_none_or(|known| due < known)

@@ -679,7 +679,10 @@ impl Shared {
                 timed_out
             } else {
                 let signalled;
-                (core, signalled) = self.lead(core, Some(LONGEST_WAIT), true);
+                // Otherwise the background thread nudges whoever waits long: a time-out would cost each short wait some
+                // microseconds.
+                let limit = (core.care == Care::Watched).then_some(LONGEST_WAIT);
+                (core, signalled) = self.lead(core, limit, true);
                 signalled
             };
             // A signal between two waits interrupts none of them.
@@ -810,6 +813,11 @@ impl Shared {
         }
     }
 
+    /// Makes the leader's wait return, because a signal may have come just before it.
+    pub(crate) fn nudge(&self) {
+        self.bell.ring();
+    }
+
     /// The background thread's turn: deals with what is ready.
     pub(crate) fn tend(&self, core: &mut Core) {
         core.look();
@@ -824,6 +832,6 @@ fn at_least_one(name: &'static str, value: usize) -> Result<(), OptionError> {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// The longest time in one wait, for the sake of a signal that came just before it.
-const LONGEST_WAIT: Duration = Duration::from_millis(250);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// How often a thread that waits for another one's poll looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(25);

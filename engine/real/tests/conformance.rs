@@ -18,7 +18,7 @@ use common::{
 };
 use sp_proto::wire::greeting;
 use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, PeerFault, Priority};
-use sp_real::{EndpointError, EndpointSettings, Socket, What, now};
+use sp_real::{EndpointError, EndpointSettings, Interrupted, Socket, What, now};
 use tempfile::TempDir;
 
 /// Where a test can listen; each call gives another place.
@@ -543,6 +543,16 @@ fn happened(socket: &Socket, what: What, reason: &str) -> bool {
 fn new_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("inproc://test-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[test]
+fn whoever_waits_long_is_asked_about_signals_that_interrupted_nothing() {
+    let pull = socket(Kind::Pull);
+    for _ in 0..2 {
+        assert_eq!(pull.recv(ContextId::DEFAULT, Some(soon()), || true), Err(Interrupted));
+        // Then the background thread has taken over, and waits for what is not coming.
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]
