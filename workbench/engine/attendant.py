@@ -8,10 +8,10 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from workbench._engine import RealSocket
-from workbench.engine.facts import Event, Peer, PeerRow, What
+from workbench.engine.facts import Event, Peer
 
 _Given = TypeVar("_Given")
 _Result = TypeVar("_Result")
@@ -41,7 +41,7 @@ class Attendant:
         """Return the next event; wait up to `timeout` seconds for it (None: until the socket is closed)."""
         if self._thread is None:
             row = self._native.wait_for_event(timeout)
-            return None if row is None else _event(row)
+            return None if row is None else Event.from_row(row)
         try:
             return self._events.get(timeout=timeout) if timeout != 0 else self._events.get_nowait()
         except queue.Empty:
@@ -56,7 +56,7 @@ class Attendant:
         if what == "knocking" and peer is not None:
             self._native.admit(serial, self._ask(endpoint, Peer.from_row(peer)))
             return True
-        event = _event(row)
+        event = Event.from_row(row)
         if self.on_event is None:
             if self._events.qsize() < _KEPT:
                 self._events.put(event)
@@ -88,12 +88,6 @@ def _guard(call: Callable[[_Given], _Result], given: _Given) -> _Result | None:
     except Exception:
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
         return None
-
-
-def _event(row: tuple[str, str, PeerRow | None, int, str | None]) -> Event:
-    what, endpoint, peer, _, reason = row
-    who = None if peer is None else Peer.from_row(peer)
-    return Event(what=cast("What", what), endpoint=endpoint, peer=who, reason=reason)
 
 
 _KEPT = 1_024

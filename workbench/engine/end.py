@@ -1,6 +1,7 @@
 """Ends: what is common to sockets and to the sides of a device. An end has endpoints, peers and counters."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
@@ -33,17 +34,11 @@ class End:
         self._native = native
         self._attendant = Attendant(self._native)
         self.addresses: list[str] = []
-        try:
+        with self._whole_or_gone():
             if on_event is not None:
                 self._attendant.on_event = on_event
                 self._attendant.start()
-            for address in each(listen):
-                self.listen(address, tls=tls)
-            for address in each(dial):
-                self.dial(address, tls=tls)
-        except BaseException:
-            self._native.abort()
-            raise
+            self._join(listen, dial, tls)
 
     def listen(
         self,
@@ -160,6 +155,21 @@ class End:
         """Close the socket as if its process had been killed: nothing is flushed, peers see a broken connection."""
         self._native.abort()
 
+    @contextlib.contextmanager
+    def _whole_or_gone(self) -> Iterator[None]:
+        """While it is made: what fails leaves nothing behind."""
+        try:
+            yield
+        except BaseException:
+            self._native.abort()
+            raise
+
+    def _join(self, listen: Address, dial: Address, tls: Tls | None) -> None:
+        for address in _each(listen):
+            self.listen(address, tls=tls)
+        for address in _each(dial):
+            self.dial(address, tls=tls)
+
     def _attend(self, endpoint: str, admit: Admit | None) -> None:
         if admit is not None:
             self._attendant.admit[endpoint] = admit
@@ -186,7 +196,7 @@ class End:
         return f"<{type(self).__name__} {' '.join([*self.addresses, state])}>"
 
 
-def each(addresses: Address) -> Iterable[str]:
+def _each(addresses: Address) -> Iterable[str]:
     """Yield each of some addresses."""
     if addresses is None:
         return ()

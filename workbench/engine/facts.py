@@ -1,10 +1,11 @@
 """What a socket tells of itself: its peers, its endpoints, and what happens to them."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 What: TypeAlias = Literal["up", "down", "dial failed", "refused", "accept failed"]
 PeerRow: TypeAlias = tuple[int | None, str, str, tuple[int, int, int] | None, bytes | None]
+EventRow: TypeAlias = tuple[str, str, PeerRow | None, int, str | None]
 _EndpointRow: TypeAlias = tuple[str, bool, int, str | None, list[tuple[str, int]]]
 
 
@@ -51,6 +52,13 @@ class Event:
     """Who, if it happened with a peer."""
     reason: str | None = None
     """Why, if it was not wanted."""
+
+    @classmethod
+    def from_row(cls, row: EventRow) -> "Event":
+        """From what the engine says of it."""
+        what, endpoint, peer, _, reason = row
+        who = None if peer is None else Peer.from_row(peer)
+        return cls(what=cast("What", what), endpoint=endpoint, peer=who, reason=reason)
 
 
 @dataclass(frozen=True, kw_only=True)

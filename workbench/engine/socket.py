@@ -45,7 +45,7 @@ from typing import Self
 
 from workbench._engine import RealSocket
 from workbench.engine.attendant import OnEvent
-from workbench.engine.end import Address, End, each
+from workbench.engine.end import Address, End
 from workbench.engine.errors import TimedOut
 from workbench.engine.tls import Tls
 from workbench.engine.waiting import Loop
@@ -271,18 +271,12 @@ class Sub(Socket, _Subscriptions):
         **options: float | str,
     ) -> None:
         """Open a socket and subscribe to these topics; see Socket."""
-        super().__init__(listen=None, dial=None, tls=tls, on_event=on_event, **options)
-        try:
+        super().__init__(listen=None, dial=None, tls=None, on_event=on_event, **options)
+        with self._whole_or_gone():
             topics = (subscribe,) if isinstance(subscribe, str | bytes | bytearray | memoryview) else subscribe
             for topic in topics:
                 self.subscribe(topic)
-            for address in each(listen):
-                self.listen(address, tls=tls)
-            for address in each(dial):
-                self.dial(address, tls=tls)
-        except BaseException:
-            self._native.abort()
-            raise
+            self._join(listen, dial, tls)
 
     def context(self) -> SubContext:
         """Open another set of subscriptions. Raises LimitReached beyond `max_contexts`, or Closed."""

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sp_proto::{EndpointOptions, OptionError, Priority, WhenFull};
-use sp_real::{SocketOptions, TlsOptions};
+use sp_real::{EndpointSettings, SocketOptions, TlsOptions};
 
 use crate::errors::error;
 
@@ -69,6 +69,19 @@ pub(crate) fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Durati
     Ok(Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX))
 }
 
+/// What an endpoint of the real world has of its own.
+pub(crate) fn endpoint_settings(
+    py: Python<'_>,
+    send_priority: i64,
+    recv_priority: i64,
+    when_full: Option<&str>,
+    tls: Option<Tls>,
+    asks: bool,
+) -> PyResult<EndpointSettings> {
+    let machine = endpoint_options(py, send_priority, recv_priority, when_full)?;
+    Ok(EndpointSettings { machine, tls: tls.map(tls_options), asks })
+}
+
 pub(crate) fn endpoint_options(
     py: Python<'_>,
     send_priority: i64,
@@ -90,7 +103,7 @@ fn policy(py: Python<'_>, name: &str) -> PyResult<WhenFull> {
 /// Authorities, certificate and key in PEM; the name of the server.
 pub(crate) type Tls = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<String>);
 
-pub(crate) fn tls_options((authorities, certificate, key, server_name): Tls) -> TlsOptions {
+fn tls_options((authorities, certificate, key, server_name): Tls) -> TlsOptions {
     TlsOptions { authorities, certificate, key, server_name }
 }
 

@@ -5,11 +5,11 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PySlice};
 use sp_proto::{Answer, ContextId, Kind, OpError, Ticket, Time};
-use sp_real::{EndpointError, EndpointReport, EndpointSettings, Happening, OpenError, Peer, Socket, now};
+use sp_real::{EndpointError, EndpointReport, Happening, OpenError, Peer, Socket, now};
 
 use crate::errors::{error, name_of};
 use crate::life::{detach, interruption, signals};
-use crate::options::{Tls, endpoint_options, seconds, socket_options, tls_options};
+use crate::options::{Tls, endpoint_settings, seconds, socket_options};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RealSocket>()
@@ -52,8 +52,7 @@ impl RealSocket {
         tls: Option<Tls>,
         asks: bool,
     ) -> PyResult<String> {
-        let machine = endpoint_options(py, send_priority, recv_priority, when_full)?;
-        let settings = EndpointSettings { machine, tls: tls.map(tls_options), asks };
+        let settings = endpoint_settings(py, send_priority, recv_priority, when_full, tls, asks)?;
         let socket = self.socket(py)?;
         match detach(py, || socket.listen(address, &settings)) {
             Ok(bound) => Ok(bound.to_string()),
@@ -73,8 +72,7 @@ impl RealSocket {
         tls: Option<Tls>,
         asks: bool,
     ) -> PyResult<()> {
-        let machine = endpoint_options(py, send_priority, recv_priority, when_full)?;
-        let settings = EndpointSettings { machine, tls: tls.map(tls_options), asks };
+        let settings = endpoint_settings(py, send_priority, recv_priority, when_full, tls, asks)?;
         let socket = self.socket(py)?;
         detach(py, || socket.dial(address, &settings)).map_err(|wrong| endpoint_error(py, "dial", wrong))
     }
@@ -102,20 +100,12 @@ impl RealSocket {
     #[pyo3(signature = (timeout=None, context=0))]
     fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>, context: u32) -> PyResult<Bound<'py, PyBytes>> {
         let context = ContextId::from_number(context);
-        let socket = self.socket(py)?;
-        match socket.take(context) {
-            Ok(body) => return Ok(PyBytes::new(py, &body)),
-            Err(OpError::WouldBlock) => {}
+        let body = match self.socket(py)?.take(context) {
+            Ok(body) => body,
+            Err(OpError::WouldBlock) => self.wait_to_recv(py, context, deadline(py, timeout)?)?,
             Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
-        }
-        let deadline = deadline(py, timeout)?;
-        let mut raised = None;
-        let result = detach(py, || socket.recv(context, deadline, || signals(&mut raised)));
-        match result {
-            Ok(Ok(body)) => Ok(PyBytes::new(py, &body)),
-            Ok(Err(wrong)) => Err(self.failure(py, "recv", &wrong)),
-            Err(_) => Err(interruption(raised)),
-        }
+        };
+        Ok(PyBytes::new(py, &body))
     }
 
     /// Sends these; how many were sent before the time was over. Raises if it could not send the first.
@@ -175,12 +165,7 @@ impl RealSocket {
             Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
         };
         if bodies.is_empty() && limit > 0 {
-            let mut raised = None;
-            match detach(py, || socket.recv(context, deadline, || signals(&mut raised))) {
-                Ok(Ok(first)) => bodies.push(first),
-                Ok(Err(wrong)) => return Err(self.failure(py, "recv", &wrong)),
-                Err(_) => return Err(interruption(raised)),
-            }
+            bodies.push(self.wait_to_recv(py, context, deadline)?);
             // More may have come with it. An error is for the next call.
             bodies.extend(socket.try_recv_all(context, limit - 1).unwrap_or_default());
         }
@@ -205,14 +190,7 @@ impl RealSocket {
         let deadline = deadline(py, timeout)?;
         let body = match socket.take(context) {
             Ok(body) => body,
-            Err(OpError::WouldBlock) => {
-                let mut raised = None;
-                match detach(py, || socket.recv(context, deadline, || signals(&mut raised))) {
-                    Ok(Ok(body)) => body,
-                    Ok(Err(wrong)) => return Err(self.failure(py, "recv", &wrong)),
-                    Err(_) => return Err(interruption(raised)),
-                }
-            }
+            Err(OpError::WouldBlock) => self.wait_to_recv(py, context, deadline)?,
             Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
         };
         let (size, room) = (body.len(), view.len()?);
@@ -408,6 +386,16 @@ impl RealSocket {
             std::process::id()
         );
         Err(error(py, "ForkedError", text))
+    }
+
+    /// Receives without the interpreter.
+    fn wait_to_recv(&self, py: Python<'_>, context: ContextId, deadline: Option<Time>) -> PyResult<Bytes> {
+        let socket = self.socket(py)?;
+        let mut raised = None;
+        match detach(py, || socket.recv(context, deadline, || signals(&mut raised))) {
+            Ok(result) => result.map_err(|wrong| self.failure(py, "recv", &wrong)),
+            Err(_) => Err(interruption(raised)),
+        }
     }
 
     fn failure(&self, py: Python<'_>, operation: &str, wrong: &OpError) -> PyErr {
