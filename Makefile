@@ -56,8 +56,8 @@ lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
 bench: $(VENV)/ready ## Measure the libraries against each other
 	$(VENV)/bin/workbench run scenarios/throughput-latency.yaml $(ARGS)
 
-interop: $(VENV)/ready ## Exchange messages with foreign programs
-	$(PYTHON) -m pytest -m interop $(ARGS)
+interop: $(VENV)/ready ## Exchange messages with foreign programs, and write docs/interop.md
+	$(PYTHON) -m pytest -m interop tests/interop tests/cli --page docs/interop.md $(ARGS)
 
 exhaustion: $(VENV)/ready ## Attack three libraries and compare how they stand (10 minutes; ARGS=--quick)
 	$(PYTHON) tests/exhaustion/measure.py $(ARGS)
