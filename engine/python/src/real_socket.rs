@@ -314,6 +314,7 @@ impl RealSocket {
             ("spins_failed", stats.spins_failed),
             ("accepts_failed", stats.accepts_failed),
             ("half_open_evicted", stats.half_open_evicted),
+            ("farewells_cut", stats.farewells_cut),
             ("events_dropped", stats.events_dropped),
         ]);
         Ok(rows)

@@ -180,6 +180,14 @@ impl Connection {
         }
     }
 
+    /// What is left when we have hung up and the peer has not; nothing if it was aborted.
+    pub(crate) fn into_carrier(self) -> Option<Carrier> {
+        match self.way {
+            Way::Bytes(way) if !self.aborted => Some(way.carrier),
+            Way::Bytes(_) | Way::Inproc(_) => None,
+        }
+    }
+
     /// Is everything written that was taken from the machine?
     pub(crate) fn is_flushed(&self) -> bool {
         match &self.way {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,9 +20,11 @@ use crate::bell::Bell;
 use crate::clock;
 use crate::connection::{Connection, Found, Peer, Phase};
 use crate::endpoint::{Endpoint, EndpointReport, EndpointSettings, Role};
+use crate::farewell::Farewell;
 use crate::gather::Gather;
 use crate::news::{Happening, News, What};
 use crate::poller::{Interest, Poller, Ready};
+use crate::reactor;
 use crate::resolver::Lookups;
 use crate::socket::SocketOptions;
 use crate::spin::Spin;
@@ -61,6 +64,8 @@ pub(crate) struct Core {
     pub(crate) accepts_failed: u64,
     /// Connections that had not greeted and made way for newer ones.
     pub(crate) evicted: u64,
+    /// Closed connections whose peers took too long to close as well.
+    pub(crate) farewells_cut: Arc<AtomicU64>,
     /// What happened, for whoever wants to know.
     pub(crate) news: News,
     max_half_open: usize,
@@ -123,6 +128,7 @@ impl Core {
             retries: Timers::default(),
             accepts_failed: 0,
             evicted: 0,
+            farewells_cut: Arc::default(),
             news: News::default(),
             max_half_open: options.max_half_open,
             max_connections: options.max_connections,
@@ -680,7 +686,8 @@ impl Core {
         }
         let mut connection = self.connections.remove(key);
         self.untidy = true;
-        self.handshakes.cancel(connection.deadline, key);
+        let deadline = connection.deadline;
+        self.handshakes.cancel(deadline, key);
         if connection.is_inproc() {
             self.inproc.retain(|other| *other != key);
         }
@@ -690,10 +697,16 @@ impl Core {
             self.poller.remove(descriptor);
         }
         connection.hang_up();
+        if matches!((phase, &reason), (Phase::Up(_), DownReason::Closed))
+            && let Some(carrier) = connection.into_carrier()
+            && !SCRATCH.with_borrow_mut(|scratch| carrier.drain(scratch))
+        {
+            reactor::see_off(Farewell { carrier, cut: self.farewells_cut.clone() });
+        }
         let mut dials = false;
         if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
             endpoint.connections -= 1;
-            endpoint.greeting.remove(&(connection.deadline, key));
+            endpoint.greeting.remove(&(deadline, key));
             endpoint.stats.pipes_down += u64::from(matches!(phase, Phase::Up(_)));
             dials = endpoint.is_dialer();
         }

@@ -14,6 +14,7 @@ mod connection;
 mod core;
 mod device;
 mod endpoint;
+mod farewell;
 pub mod fork;
 mod gather;
 mod news;

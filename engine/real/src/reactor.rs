@@ -18,6 +18,7 @@ use sp_proto::{Time, Timers};
 use crate::bell::Bell;
 use crate::clock::now;
 use crate::core::{Care, Core};
+use crate::farewell::{Farewell, Farewells};
 use crate::poller::{Interest, Poller, Ready};
 use crate::socket::{LONGEST_WAIT, Shared};
 
@@ -58,6 +59,14 @@ pub(crate) fn notice(id: u64, warm: bool, burst: bool, due: Option<Time>) {
     reactor.bell.ring();
 }
 
+/// A connection that we have closed, and whose peer has not.
+pub(crate) fn see_off(farewell: Farewell) {
+    if let Some(reactor) = *REACTOR.lock() {
+        reactor.notices.lock().farewells.push(farewell);
+        reactor.bell.ring();
+    }
+}
+
 /// What calls leave behind for the thread.
 #[derive(Default)]
 struct Notices {
@@ -65,6 +74,7 @@ struct Notices {
     warm: Vec<u64>,
     bursts: Vec<u64>,
     due: Vec<(Time, u64)>,
+    farewells: Vec<Farewell>,
 }
 
 pub(crate) struct Reactor {
@@ -85,6 +95,9 @@ struct Rounds {
     led: Vec<u64>,
     next_nudge: Time,
     due: Timers<u64>,
+    farewells: Farewells,
+    /// Where goes what nobody wants.
+    scratch: Vec<u8>,
 }
 
 /// The thread of this process, if it has one yet.
@@ -120,6 +133,8 @@ fn run(reactor: &Reactor) {
         led: Vec::new(),
         next_nudge: Time::ZERO,
         due: Timers::default(),
+        farewells: Farewells::default(),
+        scratch: vec![0; SCRATCH_LEN],
     };
     let mut ready = Vec::new();
     loop {
@@ -127,12 +142,15 @@ fn run(reactor: &Reactor) {
         // A signal is for the main thread.
         let _ = reactor.poller.wait(&mut ready, timeout);
         reactor.bell.silence();
-        rounds.collect(&mut reactor.notices.lock());
+        rounds.collect(&mut reactor.notices.lock(), &reactor.poller);
         for event in &ready {
-            if event.token != BELL {
+            if event.token & FAREWELL != 0 {
+                rounds.farewells.handle_ready((event.token & !FAREWELL) as usize, &mut rounds.scratch);
+            } else if event.token != BELL {
                 rounds.handle_ready(reactor, event);
             }
         }
+        rounds.farewells.settle(now());
         rounds.look_in(reactor);
     }
 }
@@ -141,18 +159,22 @@ impl Rounds {
     /// How long to sleep.
     fn next_look(&self, now: Time) -> Option<Duration> {
         let tail = (!self.bursts.is_empty()).then_some(TAIL_TICK);
+        let due = [self.due.next(), self.farewells.next()].into_iter().flatten().min().map(|due| due - now);
         let tick = (!self.warm.is_empty()).then(|| self.next_tick - now);
         let nudge = (!self.led.is_empty()).then(|| self.next_nudge - now);
-        [tail, tick, nudge, self.due.next().map(|due| due - now)].into_iter().flatten().min()
+        [tail, tick, nudge, due].into_iter().flatten().min()
     }
 
-    fn collect(&mut self, notices: &mut Notices) {
+    fn collect(&mut self, notices: &mut Notices, poller: &Poller) {
         if !notices.warm.is_empty() {
             self.warm_up(notices.warm.drain(..));
         }
         self.bursts.append(&mut notices.bursts);
         for (due, id) in notices.due.drain(..) {
             self.due.set(due, id);
+        }
+        for farewell in notices.farewells.drain(..) {
+            self.farewells.add(now(), farewell, poller, FAREWELL);
         }
     }
 
@@ -325,3 +347,6 @@ const LONGEST_TICK: Duration = Duration::from_millis(16);
 /// How often the tails of bursts are looked at.
 const TAIL_TICK: Duration = Duration::from_micros(60);
 const BELL: u64 = 0;
+/// Set in the tokens of farewells; no socket has so large an id.
+const FAREWELL: u64 = 1 << 63;
+const SCRATCH_LEN: usize = 64 << 10;

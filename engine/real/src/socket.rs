@@ -68,6 +68,8 @@ pub struct SocketStats {
     pub accepts_failed: u64,
     /// Connections that had not greeted and made way for newer ones.
     pub half_open_evicted: u64,
+    /// Closed connections whose peers had not left after a second, and that were cut.
+    pub farewells_cut: u64,
     /// News that nobody asked about in time.
     pub events_dropped: u64,
 }
@@ -470,6 +472,7 @@ impl Socket {
             spins_failed: core.spin.failed,
             accepts_failed: core.accepts_failed,
             half_open_evicted: core.evicted,
+            farewells_cut: core.farewells_cut.load(Ordering::Relaxed),
             events_dropped: core.news.dropped,
         }
     }

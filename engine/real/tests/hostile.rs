@@ -570,6 +570,42 @@ mod system {
     }
 
     #[test]
+    fn closing_with_something_unread_loses_nothing_that_was_written() {
+        for scheme in ["tcp", "ipc", "ws"] {
+            let house = House::with(Kind::Bus, scheme, Options { recv_queue: 1, ..quick() });
+            house.friend.abort();
+            until("the friend has left", || house.socket.peers().is_empty());
+            let mut stranger = house.enter_with(|one| one.set_recv_buffer_size(8 << 10).unwrap());
+            for _ in 0..100 {
+                stranger.say(b"nobody receives this");
+            }
+            until("some is left unread", || stats(&house.socket).recv_queue_full > 0);
+            let body = vec![7; 1_000];
+            (0..60).for_each(|_| send(&house.socket, body.clone()));
+            assert_eq!(close(&house.socket, PATIENCE), 0, "the kernel has taken it all");
+            let mut frame = vec![0; header(scheme, body.len()).len() + body.len()];
+            for number in 0..60 {
+                stranger.say(b"nor this");
+                stranger.read_exact(&mut frame).unwrap_or_else(|error| panic!("{scheme}, message {number}: {error}"));
+                assert!(frame.ends_with(&body));
+            }
+            stranger.assert_hung_up();
+            assert_eq!(house.socket.stats().farewells_cut, 0);
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_leave_is_left() {
+        let house = House::new(Kind::Pull, "tcp");
+        let mut stranger = house.enter();
+        close(&house.socket, Duration::ZERO);
+        assert_eq!(stranger.read(&mut [0]).unwrap(), 0);
+        // It goes on as if it had not heard.
+        while stranger.write_all(&[7; 1_000]).is_ok() {}
+        until("it is counted", || house.socket.stats().farewells_cut == 1);
+    }
+
+    #[test]
     fn a_reset_while_we_write_is_the_end_of_that_connection_only() {
         for scheme in ["tcp", "ws"] {
             for kind in [Kind::Push, Kind::Pub] {

@@ -73,6 +73,18 @@ impl Carrier {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
+    /// Throws away what has come. True if nothing more will: the other side has closed.
+    pub(crate) fn drain(&self, scratch: &mut [u8]) -> bool {
+        for _ in 0..DRAINS_AT_ONCE {
+            match self.read(scratch) {
+                Ok(None) => return false,
+                Ok(Some(0)) | Err(_) => return true,
+                Ok(Some(_)) => {}
+            }
+        }
+        false
+    }
+
     /// Closes such that the other side notices at once and nothing more is delivered, as when a process is killed.
     pub(crate) fn abort(&self) {
         let _ = self.socket.set_linger(Some(Duration::ZERO));
@@ -102,3 +114,5 @@ fn none_if_later(result: io::Result<usize>) -> io::Result<Option<usize>> {
         Err(error) => Err(error),
     }
 }
+
+const DRAINS_AT_ONCE: usize = 16;
