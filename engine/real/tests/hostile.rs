@@ -653,23 +653,23 @@ mod system {
     fn a_path_that_cannot_be_is_refused_with_the_reason() {
         let folder = TempDir::new().unwrap();
         let root = folder.path().display();
-        let locked = folder.path().join("locked");
-        fs::create_dir(&locked).unwrap();
+        let inner = folder.path().join("folder");
+        fs::create_dir(&inner).unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
-        for path in [
-            format!("{root}/{}", "x".repeat(200)),
-            format!("{root}/nowhere/socket"),
-            format!("{root}/file/socket"),
-            locked.display().to_string(),
-            format!("{root}/a\0b"),
+        for (path, reason) in [
+            (format!("{root}/{}", "x".repeat(200)), "the system allows 107"),
+            (format!("{root}/nowhere/socket"), "the folder of the file does not exist"),
+            (format!("{root}/file/socket"), "Not a directory"),
+            (inner.display().to_string(), "not a socket"),
+            (format!("{root}/a\0b"), "a control character"),
         ] {
             let pull = socket(Kind::Pull);
             let refused = pull.listen(&format!("ipc://{path}"), &settings(EndpointOptions::default())).unwrap_err();
-            assert!(!refused.to_string().is_empty());
+            assert!(refused.to_string().contains(reason), "{refused}");
             // A socket that could not listen there can listen elsewhere.
             House::around(pull, Kind::Pull, "ipc", Some(socket(Kind::Push))).assert_undisturbed();
         }
-        assert!(locked.is_dir());
+        assert!(inner.is_dir());
     }
 
     #[test]
