@@ -75,7 +75,14 @@ class Socket(End):
         """
         native = RealSocket(self.kind, False, **options)
         self._loop = Loop(native)
+        # A frame of Python less for each message, unless a subclass has its own method.
+        direct = ("send", "recv", "send_many", "recv_many", "recv_into")
+        vars(self).update({name: getattr(native, name) for name in direct if self._is_plain(name)})
         super().__init__(native, listen=listen, dial=dial, tls=tls, on_event=on_event)
+
+    @classmethod
+    def _is_plain(cls, method: str) -> bool:
+        return getattr(cls, method) is getattr(Socket, method)
 
     def send(self, data: Data, timeout: float | None = None) -> None:
         """Send a message; wait up to `timeout` seconds for a peer that can take it (None: for ever).

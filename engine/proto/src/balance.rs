@@ -36,7 +36,9 @@ impl Rotation {
     /// Whose turn it is. The turn then passes to the next of the same priority.
     pub fn turn(&mut self) -> Option<PipeId> {
         let slot = &mut self.slots[self.best()?];
-        slot.rotate_left(1);
+        if slot.len() > 1 {
+            slot.rotate_left(1);
+        }
         slot.back().copied()
     }
 

@@ -285,6 +285,10 @@ impl Pipes {
         !self.outputs.is_empty()
     }
 
+    pub(crate) fn has_resumed(&self) -> bool {
+        !self.resumed.is_empty()
+    }
+
     pub(crate) fn poll_resumed(&mut self) -> Option<PipeId> {
         self.resumed.pop_front()
     }

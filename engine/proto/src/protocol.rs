@@ -138,6 +138,11 @@ impl Kind {
         }
     }
 
+    /// Does its machine heed the time? Of the others, sending and receiving mean the same at any time.
+    pub const fn heeds_time(self) -> bool {
+        matches!(self, Kind::Req | Kind::Surveyor)
+    }
+
     /// Has it one peer at most?
     pub(crate) const fn is_exclusive(self) -> bool {
         matches!(self, Kind::Pair | Kind::Pair1)
@@ -344,6 +349,14 @@ impl Wake {
             && self.abandoned_receivers.is_empty()
             && self.abandoned_senders.is_empty()
             && self.condemned.is_empty()
+    }
+
+    /// Nobody waits who could go on.
+    pub(crate) fn clear(&mut self) {
+        self.senders = false;
+        self.lanes.clear();
+        self.abandoned_receivers.clear();
+        self.abandoned_senders.clear();
     }
 
     pub(crate) fn lane(&mut self, lane: usize) {

@@ -380,6 +380,11 @@ impl Socket {
         self.pipes.poll_resumed()
     }
 
+    /// Would [`poll_resumed`](Socket::poll_resumed) name a pipe?
+    pub fn has_resumed(&self) -> bool {
+        self.pipes.has_resumed()
+    }
+
     /// The next pipe that the socket has given up, and why. Its connection must be closed, and after that
     /// [`detach`](Socket::detach) told; the pipe is down already.
     pub fn poll_disconnect(&mut self) -> Option<(PipeId, DownReason)> {
@@ -419,6 +424,9 @@ impl Socket {
 
     /// Serves waiting tickets, first come first served, until nobody in a woken line can go on.
     fn serve(&mut self, now: Time) {
+        if self.waiting.is_empty() && self.wake.condemned.is_empty() {
+            return self.wake.clear();
+        }
         loop {
             for (pipe, reason) in std::mem::take(&mut self.wake.condemned) {
                 self.part(now, pipe, reason.clone());

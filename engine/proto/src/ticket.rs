@@ -92,6 +92,11 @@ impl WaitingRoom {
         ticket
     }
 
+    /// Does nobody wait?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The first receiver in `lane`, and its context.
     pub(crate) fn first_receiver(&self, lane: usize) -> Option<(Ticket, ContextId)> {
         let ticket = *self.lanes.get(lane)?.front()?;

@@ -46,6 +46,8 @@ pub struct Reader {
     greeted: bool,
     /// Bytes in front of each length.
     type_len: usize,
+    /// Whole frames that were found good at one look and taken from the buffer in one piece, of which messages are cut.
+    whole: Bytes,
 }
 
 /// What a [`Reader`] found.
@@ -66,7 +68,7 @@ impl Reader {
     /// A reader for a connection of a socket of this kind, which accepts bodies of up to `max_message` bytes. Where the
     /// header ends only the machine knows; it looks at the body again.
     pub fn new(kind: Kind, max_message: usize) -> Reader {
-        Reader { kind, max_message, greeted: false, type_len: 0 }
+        Reader { kind, max_message, greeted: false, type_len: 0, whole: Bytes::new() }
     }
 
     /// The same for a connection over a UNIX socket.
@@ -88,29 +90,28 @@ impl Reader {
         if !self.greeted {
             return self.next_greeting(buffer);
         }
-        if self.type_len > 0
-            && let Some(found) = buffer.first()
-            && *found != MESSAGE
-        {
-            return Err(PeerFault::FrameType(*found));
+        if self.whole.is_empty() {
+            let len = self.whole_frames(buffer)?;
+            if len == 0 {
+                return Ok(None);
+            }
+            self.whole = buffer.split_to(len).freeze();
         }
-        let Some(declared) = self.peek_len(buffer) else {
-            return Ok(None);
-        };
-        if declared > self.most_bytes() as u64 {
-            return Err(PeerFault::TooLarge { size: declared, limit: self.max_message });
-        }
-        let len = declared as usize;
-        // Without a limit the sum may be more than there are numbers, but never what has arrived.
-        if buffer.len() < self.header_len().saturating_add(len) {
-            return Ok(None);
-        }
-        buffer.advance(self.header_len());
-        Ok(Some(Input::Message(buffer.split_to(len).freeze())))
+        self.whole.advance(self.type_len);
+        let len = self.whole.get_u64() as usize;
+        Ok(Some(Input::Message(self.whole.split_to(len))))
+    }
+
+    /// Is nothing left of what it was given, in `buffer` or taken from it?
+    pub fn is_drained(&self, buffer: &BytesMut) -> bool {
+        buffer.is_empty() && self.whole.is_empty()
     }
 
     /// How many bytes are still missing from the message at the front of `buffer`, as far as is known.
     pub fn missing(&self, buffer: &BytesMut) -> usize {
+        if !self.whole.is_empty() {
+            return 0;
+        }
         match self.peek_len(buffer) {
             Some(declared) if self.greeted => {
                 let len = declared.min(self.most_bytes() as u64) as usize;
@@ -121,12 +122,43 @@ impl Reader {
         }
     }
 
+    /// Bytes of the whole frames at the front of `buffer`. A frame that breaks a rule is an error once it is the first.
+    fn whole_frames(&self, buffer: &[u8]) -> Result<usize, PeerFault> {
+        let mut place = 0;
+        loop {
+            match self.frame_len(&buffer[place..]) {
+                Ok(Some(len)) => place += len,
+                Err(fault) if place == 0 => return Err(fault),
+                Ok(None) | Err(_) => return Ok(place),
+            }
+        }
+    }
+
+    /// Bytes of the frame at the front of `bytes`, if it is whole.
+    fn frame_len(&self, bytes: &[u8]) -> Result<Option<usize>, PeerFault> {
+        if self.type_len > 0
+            && let Some(found) = bytes.first()
+            && *found != MESSAGE
+        {
+            return Err(PeerFault::FrameType(*found));
+        }
+        let Some(declared) = self.peek_len(bytes) else {
+            return Ok(None);
+        };
+        if declared > self.most_bytes() as u64 {
+            return Err(PeerFault::TooLarge { size: declared, limit: self.max_message });
+        }
+        // Without a limit the sum may be more than there are numbers, but never what has arrived.
+        let len = self.header_len().saturating_add(declared as usize);
+        Ok((len <= bytes.len()).then_some(len))
+    }
+
     fn header_len(&self) -> usize {
         self.type_len + FRAME_HEADER_LEN
     }
 
-    fn peek_len(&self, buffer: &BytesMut) -> Option<u64> {
-        let bytes = buffer.get(self.type_len..self.header_len())?;
+    fn peek_len(&self, bytes: &[u8]) -> Option<u64> {
+        let bytes = bytes.get(self.type_len..self.header_len())?;
         Some(u64::from_be_bytes(bytes.try_into().ok()?))
     }
 

@@ -126,7 +126,7 @@ impl RealSocket {
         let mut raised = None;
         loop {
             let (count, stopped) = socket.try_send_all(context, &mut bodies);
-            sent += count;
+            sent += count as usize;
             let result = match stopped {
                 None => return Ok(sent),
                 Some((OpError::WouldBlock, body)) => {

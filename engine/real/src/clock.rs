@@ -1,16 +1,13 @@
 //! What the operating system gives a world: its time, and its luck.
 
-use std::sync::OnceLock;
-use std::time::Instant;
-
+use rustix::time::{ClockId, clock_gettime};
 use sp_proto::Time;
 
-/// Now: nanoseconds since this process first asked.
+/// Now: nanoseconds of the monotonic clock, which begins at some moment in the past and is the same for all processes of
+/// the machine.
 pub fn now() -> Time {
-    static BEGINNING: OnceLock<Instant> = OnceLock::new();
-    let beginning = *BEGINNING.get_or_init(Instant::now);
-    // The first moment is one nanosecond, so that nothing happens at zero by accident.
-    Time::from_nanos(1 + beginning.elapsed().as_nanos() as u64)
+    let time = clock_gettime(ClockId::Monotonic);
+    Time::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
 /// A seed that no other program can guess.

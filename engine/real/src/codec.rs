@@ -52,6 +52,14 @@ impl Codec {
         }
     }
 
+    /// Is nothing left of what came, in `input` or taken from it?
+    pub(crate) fn is_drained(&self, input: &BytesMut) -> bool {
+        match self {
+            Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.is_drained(input),
+            Codec::Web(_) => input.is_empty(),
+        }
+    }
+
     /// How many bytes are missing from the thing at the front of `input`, as far as is known.
     pub(crate) fn missing(&self, input: &BytesMut) -> usize {
         match self {

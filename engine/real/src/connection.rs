@@ -351,7 +351,10 @@ impl ByteWay {
         loop {
             match phase {
                 Phase::Up(pipe) => {
-                    if codec.missing(&self.input) == 0 && !socket.admits(pipe) {
+                    if codec.is_drained(&self.input) {
+                        return Ok(None);
+                    }
+                    if !socket.admits(pipe) {
                         *paused = true;
                         return Ok(None);
                     }

@@ -227,22 +227,67 @@ impl Core {
 
     /// Sends at once or not at all.
     pub(crate) fn try_send(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
+        self.hand_over(now, context, body)?;
+        self.handed_over(now, 1);
+        Ok(())
+    }
+
+    /// The same for many, in order; says how many were sent, and gives back the body it stopped at, with the reason.
+    pub(crate) fn try_send_all(
+        &mut self,
+        now: Time,
+        context: ContextId,
+        bodies: impl IntoIterator<Item = Bytes>,
+    ) -> (u32, Option<(OpError, Bytes)>) {
+        let mut sent = 0;
+        let stopped = bodies.into_iter().find_map(|body| {
+            let refused = self.hand_over(now, context, body).err();
+            sent += u32::from(refused.is_none());
+            refused
+        });
+        if sent > 0 {
+            self.handed_over(now, sent);
+        }
+        (sent, stopped)
+    }
+
+    fn hand_over(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
         match self.socket.try_send(now, context, body) {
-            Ok(()) => {}
             Err((OpError::WouldBlock, body)) => {
                 // Perhaps only because messages were held back.
                 self.flush(now);
-                self.socket.try_send(now, context, body)?;
+                self.socket.try_send(now, context, body)
             }
-            Err(error) => return Err(error),
+            result => result,
         }
-        if self.gather.must_write(now) {
+    }
+
+    /// The machine has so many more messages.
+    fn handed_over(&mut self, now: Time, count: u32) {
+        if self.gather.must_write(now, count) {
             self.flush(now);
         }
         if self.socket.has_disconnects() {
             self.settle(now);
         }
-        Ok(())
+    }
+
+    /// Receives what has been read.
+    pub(crate) fn take(&mut self, context: ContextId) -> Result<Bytes, OpError> {
+        self.gather.reset();
+        let now = if self.socket.kind().heeds_time() { clock::now() } else { self.last_turn };
+        self.socket.try_recv(now, context)
+    }
+
+    /// Is there nothing to tell those who wait, or whoever looks after the socket? So it is after most calls.
+    pub(crate) fn is_as_left(&self) -> bool {
+        let looked_after = self.care != Care::Led || self.leader || self.attached;
+        let gathers = self.gather.due().is_none() || self.bursting;
+        looked_after
+            && gathers
+            && !self.news.is_fresh()
+            && !self.socket.has_answers()
+            && !self.socket.kind().heeds_time()
     }
 
     /// Writes everything that the machine has to transmit.

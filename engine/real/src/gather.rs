@@ -19,27 +19,43 @@ pub(crate) struct Gather {
     held: u32,
     /// Messages in a row that came close behind the one before.
     run: u32,
+    /// When they began.
+    burst: Time,
 }
 
 impl Gather {
+    /// How soon the tail of a burst is looked at.
+    pub(crate) const FIRST_LOOK: Duration = Duration::from_micros(60);
+
     /// `limit` is the longest gap; zero turns gathering off.
     pub(crate) fn new(limit: Duration) -> Gather {
-        Gather { limit, gap: Duration::ZERO, last_send: Time::ZERO, last_write: Time::ZERO, held: 0, run: 0 }
+        Gather {
+            limit,
+            gap: Duration::ZERO,
+            last_send: Time::ZERO,
+            last_write: Time::ZERO,
+            held: 0,
+            run: 0,
+            burst: Time::ZERO,
+        }
     }
 
-    /// A message was queued. Must it be written now, with all that was held back?
-    pub(crate) fn must_write(&mut self, now: Time) -> bool {
+    /// So many messages were queued. Must they be written now, with all that was held back?
+    pub(crate) fn must_write(&mut self, now: Time, count: u32) -> bool {
         let pause = now - self.last_send;
         self.last_send = now;
         if pause > PAUSE {
-            self.reset();
+            self.doubt(pause);
             return true;
         }
-        self.run += 1;
+        if self.run == 0 {
+            self.burst = now;
+        }
+        self.run = self.run.saturating_add(count).min(LONGEST_RUN);
         if self.run < RUN || self.limit.is_zero() {
             return true;
         }
-        self.held += 1;
+        self.held = self.held.saturating_add(count);
         now - self.last_write >= self.gap
     }
 
@@ -67,9 +83,20 @@ impl Gather {
         self.held = 0;
     }
 
-    /// Was there a message within the last millisecond?
-    pub(crate) fn is_recent(&self, now: Time) -> bool {
-        now - self.last_send < Duration::from_millis(1)
+    /// There was a pause. One may be the doing of the scheduler, which must not end a long burst; several end it.
+    fn doubt(&mut self, pause: Duration) {
+        self.run /= 2;
+        self.gap /= 2;
+        if self.run < RUN || pause > RECENT {
+            self.reset();
+        }
+    }
+
+    /// How long somebody else who looks after the tail of the burst may wait until the next look; none if the burst is
+    /// over. Each look costs the sender a turn on its core, so what a tail waits is in proportion to its burst.
+    pub(crate) fn next_look(&self, now: Time) -> Option<Duration> {
+        let goes_on = self.held > 0 || now - self.last_send < RECENT;
+        goes_on.then(|| ((self.last_send - self.burst) / 8).clamp(Gather::FIRST_LOOK, LAST_LOOK))
     }
 
     /// Is something held back, and since when is it due?
@@ -78,12 +105,18 @@ impl Gather {
     }
 }
 
-/// A silence that ends a burst.
+/// A silence after which a message is written at once.
 const PAUSE: Duration = Duration::from_micros(20);
 /// Messages close behind each other that make a burst.
 const RUN: u32 = 16;
+/// Messages beyond which a run is not counted: it takes six pauses to end it.
+const LONGEST_RUN: u32 = 1_024;
 /// Messages in one write that make a longer gap worth trying.
 const WORTHWHILE: u32 = 8;
+/// The longest time that the tail of a long burst waits for a look.
+const LAST_LOOK: Duration = Duration::from_micros(500);
+/// Within such a time a burst may go on.
+const RECENT: Duration = Duration::from_millis(1);
 const FIRST_GAP: Duration = Duration::from_micros(5);
 
 #[cfg(test)]
@@ -95,7 +128,7 @@ mod tests {
         let start = gather.last_send.as_nanos();
         for n in 1..=messages {
             let now = Time::from_nanos(start + n * interval_ns);
-            if gather.must_write(now) {
+            if gather.must_write(now, 1) {
                 gather.wrote(now);
                 writes += 1;
             }
@@ -120,7 +153,7 @@ mod tests {
     fn after_a_pause_the_first_message_goes_at_once() {
         let mut gather = Gather::new(Duration::from_micros(50));
         feed(&mut gather, 150, 10_000);
-        assert!(gather.must_write(gather.last_send + Duration::from_millis(1)));
+        assert!(gather.must_write(gather.last_send + Duration::from_millis(1), 1));
     }
 
     #[test]

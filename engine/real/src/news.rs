@@ -76,6 +76,11 @@ impl News {
         self.kept.pop_front()
     }
 
+    /// Has [`take_notice`](News::take_notice) something to take?
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
     /// Was something added since last asked?
     pub(crate) fn take_notice(&mut self) -> bool {
         std::mem::take(&mut self.fresh)

@@ -19,6 +19,7 @@ use crate::bell::Bell;
 use crate::clock::now;
 use crate::core::{Care, Core};
 use crate::farewell::{Farewell, Farewells};
+use crate::gather::Gather;
 use crate::poller::{Interest, Poller, Ready};
 use crate::socket::{LONGEST_WAIT, Shared};
 
@@ -90,7 +91,8 @@ struct Rounds {
     /// on somebody's core.
     tick: Duration,
     next_tick: Time,
-    bursts: Vec<u64>,
+    /// When to look at the tails of which bursts.
+    tails: Timers<u64>,
     /// Sockets that a leader looks after; one that waits long is nudged.
     led: Vec<u64>,
     next_nudge: Time,
@@ -129,7 +131,7 @@ fn run(reactor: &Reactor) {
         warm: Vec::new(),
         tick: LEFT_ALONE,
         next_tick: Time::ZERO,
-        bursts: Vec::new(),
+        tails: Timers::default(),
         led: Vec::new(),
         next_nudge: Time::ZERO,
         due: Timers::default(),
@@ -158,18 +160,23 @@ fn run(reactor: &Reactor) {
 impl Rounds {
     /// How long to sleep.
     fn next_look(&self, now: Time) -> Option<Duration> {
-        let tail = (!self.bursts.is_empty()).then_some(TAIL_TICK);
-        let due = [self.due.next(), self.farewells.next()].into_iter().flatten().min().map(|due| due - now);
+        let due = [self.due.next(), self.tails.next(), self.farewells.next()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|due| due - now);
         let tick = (!self.warm.is_empty()).then(|| self.next_tick - now);
         let nudge = (!self.led.is_empty()).then(|| self.next_nudge - now);
-        [tail, tick, nudge, due].into_iter().flatten().min()
+        [tick, nudge, due].into_iter().flatten().min()
     }
 
     fn collect(&mut self, notices: &mut Notices, poller: &Poller) {
         if !notices.warm.is_empty() {
             self.warm_up(notices.warm.drain(..));
         }
-        self.bursts.append(&mut notices.bursts);
+        for id in notices.bursts.drain(..) {
+            self.tails.set(now() + Gather::FIRST_LOOK, id);
+        }
         for (due, id) in notices.due.drain(..) {
             self.due.set(due, id);
         }
@@ -210,9 +217,9 @@ impl Rounds {
 
     fn look_in(&mut self, reactor: &Reactor) {
         let now = now();
-        for id in std::mem::take(&mut self.bursts) {
-            if self.look_at_tail(reactor, id, now) {
-                self.bursts.push(id);
+        while let Some((_, id)) = self.tails.pop(now) {
+            if let Some(pause) = self.look_at_tail(reactor, id, now) {
+                self.tails.set(now + pause, id);
             }
         }
         while let Some((_, id)) = self.due.pop(now) {
@@ -289,28 +296,20 @@ impl Rounds {
         self.next_nudge = now + LONGEST_WAIT;
     }
 
-    /// Writes the tail of a burst when it is due; says whether the burst goes on.
-    fn look_at_tail(&mut self, reactor: &Reactor, id: u64, now: Time) -> bool {
-        let Some(shared) = find(reactor, id) else {
-            return false;
-        };
+    /// Writes the tail of a burst when it is due; says when to look again, if the burst goes on.
+    fn look_at_tail(&mut self, reactor: &Reactor, id: u64, now: Time) -> Option<Duration> {
+        let shared = find(reactor, id)?;
         // Whoever holds the lock is sending, and writes.
         let Some(mut core) = shared.core.try_lock() else {
-            return true;
+            return Some(Gather::FIRST_LOOK);
         };
-        match core.gather.due() {
-            Some(due) if due <= now => {
-                core.settle(now);
-                shared.notify(&mut core);
-                true
-            }
-            Some(_) => true,
-            None => {
-                let goes_on = core.gather.is_recent(now);
-                core.bursting = goes_on;
-                goes_on
-            }
+        if core.gather.due().is_some_and(|due| due <= now) {
+            core.settle(now);
+            shared.notify(&mut core);
         }
+        let pause = core.gather.next_look(now);
+        core.bursting = pause.is_some();
+        pause
     }
 
     /// The socket was looked after and is now watched.
@@ -344,8 +343,6 @@ fn find(reactor: &Reactor, id: u64) -> Option<Arc<Shared>> {
 /// How long a socket is not looked at before the background thread takes over, and how soon it first looks in.
 const LEFT_ALONE: Duration = Duration::from_millis(2);
 const LONGEST_TICK: Duration = Duration::from_millis(16);
-/// How often the tails of bursts are looked at.
-const TAIL_TICK: Duration = Duration::from_micros(60);
 const BELL: u64 = 0;
 /// Set in the tokens of farewells; no socket has so large an id.
 const FAREWELL: u64 = 1 << 63;

@@ -287,18 +287,19 @@ impl Socket {
     pub fn try_send(&self, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
         let mut core = self.shared.core.lock();
         let result = core.try_send(now(), context, body);
-        self.shared.leave(core);
+        if result.is_err() || !core.is_as_left() {
+            self.shared.leave(core);
+        }
         result
     }
 
     /// Receives at once; looks at the descriptors only if nothing has been read ahead.
     pub fn try_recv(&self, context: ContextId) -> Result<Bytes, OpError> {
         let mut core = self.shared.core.lock();
-        core.gather.reset();
-        let mut result = core.socket.try_recv(now(), context);
+        let mut result = core.take(context);
         if matches!(result, Err(OpError::WouldBlock)) && !core.leader {
             core.look();
-            result = core.socket.try_recv(now(), context);
+            result = core.take(context);
         }
         self.shared.after_recv(core);
         result
@@ -307,8 +308,7 @@ impl Socket {
     /// Receives what is there already, without looking at the descriptors.
     pub fn take(&self, context: ContextId) -> Result<Bytes, OpError> {
         let mut core = self.shared.core.lock();
-        core.gather.reset();
-        let result = core.socket.try_recv(now(), context);
+        let result = core.take(context);
         self.shared.after_recv(core);
         result
     }
@@ -319,32 +319,23 @@ impl Socket {
         &self,
         context: ContextId,
         bodies: impl IntoIterator<Item = Bytes>,
-    ) -> (usize, Option<(OpError, Bytes)>) {
+    ) -> (u32, Option<(OpError, Bytes)>) {
         let mut core = self.shared.core.lock();
-        let mut sent = 0;
-        let mut stopped = None;
-        for body in bodies {
-            match core.try_send(now(), context, body) {
-                Ok(()) => sent += 1,
-                Err(refused) => {
-                    stopped = Some(refused);
-                    break;
-                }
-            }
+        let result = core.try_send_all(now(), context, bodies);
+        if result.1.is_some() || !core.is_as_left() {
+            self.shared.leave(core);
         }
-        self.shared.leave(core);
-        (sent, stopped)
+        result
     }
 
     /// Receives what is there already, `limit` messages at most; looks at the descriptors only if there is nothing.
     pub fn try_recv_all(&self, context: ContextId, limit: usize) -> Result<Vec<Bytes>, OpError> {
         let mut core = self.shared.core.lock();
-        core.gather.reset();
         let mut found = Vec::new();
         let mut stopped = None;
         for looked in [false, true] {
             while found.len() < limit && stopped.is_none() {
-                match core.socket.try_recv(now(), context) {
+                match core.take(context) {
                     Ok(body) => found.push(body),
                     Err(error) => stopped = Some(error),
                 }
@@ -766,7 +757,11 @@ impl Shared {
 
     /// After a message was taken: goes on reading pipes that were paused, if there are any.
     fn after_recv(&self, mut core: MutexGuard<'_, Core>) {
-        core.settle(now());
+        if core.socket.has_resumed() || core.socket.kind().heeds_time() {
+            core.settle(now());
+        } else if core.is_as_left() {
+            return;
+        }
         self.leave(core);
     }
 
