@@ -33,9 +33,14 @@ impl Message {
 
     /// Appends header and body as they stand on the wire.
     pub fn put(&self, out: &mut impl BufMut) {
+        self.put_header(out);
+        out.put_slice(&self.body);
+    }
+
+    /// Appends the header as it stands on the wire.
+    pub fn put_header(&self, out: &mut impl BufMut) {
         for word in &self.header {
             out.put_u32(*word);
         }
-        out.put_slice(&self.body);
     }
 }

@@ -25,15 +25,26 @@ pub fn greeting(kind: Kind) -> [u8; GREETING_LEN] {
 /// Appends `message` with its frame.
 pub fn put_frame(message: &Message, out: &mut BytesMut) {
     out.reserve(FRAME_HEADER_LEN + message.len());
+    put_frame_head(message, out);
+    out.put_slice(&message.body);
+}
+
+/// The same without the body, which must follow.
+pub fn put_frame_head(message: &Message, out: &mut BytesMut) {
     out.put_u64(message.len() as u64);
-    message.put(out);
+    message.put_header(out);
 }
 
 /// Appends `message` with its frame, as it is over a UNIX socket.
 pub fn put_typed_frame(message: &Message, out: &mut BytesMut) {
-    out.reserve(1 + FRAME_HEADER_LEN + message.len());
     out.put_u8(MESSAGE);
     put_frame(message, out);
+}
+
+/// The same without the body, which must follow.
+pub fn put_typed_frame_head(message: &Message, out: &mut BytesMut) {
+    out.put_u8(MESSAGE);
+    put_frame_head(message, out);
 }
 
 /// Reads what a peer sends, from whatever pieces it arrives in: first the greeting, then messages.

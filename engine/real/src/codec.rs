@@ -1,6 +1,6 @@
 //! Codecs: how messages are written as bytes, and read from them, on each transport.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use sp_proto::wire::{self, Input, Reader};
 use sp_proto::{Address, Kind, Message, PeerFault, Transport, websocket};
 
@@ -75,6 +75,19 @@ impl Codec {
             Codec::TypedFrames { .. } => wire::put_typed_frame(message, out),
             Codec::Web(session) => session.put(message, out),
         }
+    }
+
+    /// Adds a message without its body, which must follow; gives the body back if that is possible.
+    pub(crate) fn put_head(&mut self, message: Message, out: &mut BytesMut) -> Option<Bytes> {
+        match self {
+            Codec::Frames { .. } => wire::put_frame_head(&message, out),
+            Codec::TypedFrames { .. } => wire::put_typed_frame_head(&message, out),
+            Codec::Web(session) => {
+                session.put(&message, out);
+                return None;
+            }
+        }
+        Some(message.body)
     }
 
     /// Adds what is said last.

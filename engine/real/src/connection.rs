@@ -76,8 +76,14 @@ struct ByteWay {
     carrier: Carrier,
     session: Session,
     input: BytesMut,
+    /// The most that has been in `input` while large messages came.
+    largest: usize,
+    /// Bytes of the last message.
+    last: usize,
     output: BytesMut,
-    /// How much of the front of `output` is no message, or the rest of one whose beginning is written.
+    /// A large body that follows `output`.
+    body: Bytes,
+    /// How much of the front of `output` and `body` is no message, or the rest of one whose beginning is written.
     begun: usize,
     /// Messages in what is sealed but not written.
     sealed: usize,
@@ -284,11 +290,24 @@ impl ByteWay {
         let mut output = BytesMut::new();
         session.codec.open(&mut output);
         let begun = output.len();
-        ByteWay { carrier, session, input: BytesMut::new(), output, begun, sealed: 0, blocked: false }
+        ByteWay {
+            carrier,
+            session,
+            input: BytesMut::new(),
+            largest: 0,
+            last: 0,
+            output,
+            body: Bytes::new(),
+            begun,
+            sealed: 0,
+            blocked: false,
+        }
     }
 
     fn is_flushed(&self) -> bool {
-        self.output.is_empty() && self.session.tls.as_ref().is_none_or(|tls| tls.sealed.is_empty())
+        self.output.is_empty()
+            && self.body.is_empty()
+            && self.session.tls.as_ref().is_none_or(|tls| tls.sealed.is_empty())
     }
 
     fn unsent(&self) -> usize {
@@ -315,28 +334,52 @@ impl ByteWay {
         scratch: &mut [u8],
     ) -> Result<Found, DownReason> {
         // A peer that never stops must not keep the others from being read.
-        for _ in 0..READS_AT_ONCE {
+        let mut left = READ_AT_ONCE;
+        while left > 0 {
             if let Some(peer) = self.parse(now, socket, phase, paused)? {
                 return Ok(Found::Greeting(peer));
             }
             if *paused || matches!(phase, Phase::Knocking(_)) {
                 return Ok(Found::Nothing);
             }
-            let Some(count) = self.carrier.read(scratch).map_err(|_| DownReason::Lost)? else {
+            let Some(count) = self.receive(scratch)? else {
                 return Ok(Found::Nothing);
             };
-            if count == 0 {
-                return Err(DownReason::Lost);
-            }
-            match &mut self.session.tls {
-                None => self.input.extend_from_slice(&scratch[..count]),
-                Some(tls) => tls.read(&scratch[..count], &mut self.input).map_err(DownReason::Fault)?,
-            }
             if count < scratch.len() {
                 break;
             }
+            left = left.saturating_sub(count);
         }
         Ok(self.parse(now, socket, phase, paused)?.map_or(Found::Nothing, Found::Greeting))
+    }
+
+    /// Receives some bytes into `input`; none if there are none now. Small messages are better off in a piece of memory of
+    /// the size of what came with them; large ones are not copied.
+    fn receive(&mut self, scratch: &mut [u8]) -> Result<Option<usize>, DownReason> {
+        let missing = self.session.codec.missing(&self.input);
+        let in_place = self.session.tls.is_none() && missing.max(self.last) >= LARGE;
+        let received = if in_place {
+            let limit = missing.max(scratch.len());
+            if self.input.capacity() - self.input.len() < scratch.len() {
+                // Whatever is announced: no more than came before, or three times what is here. And room for two more,
+                // so that memory is used again, and what the allocator learns to keep is more than a message.
+                let trusted = self.largest.max(3 * self.input.len());
+                self.input.reserve(3 * limit.min(trusted).max(BULK));
+            }
+            self.carrier.read_more(&mut self.input, limit)
+        } else {
+            self.carrier.read(scratch)
+        };
+        let received = received.map_err(|_| DownReason::Lost)?;
+        match (received, &mut self.session.tls) {
+            (Some(0), _) => return Err(DownReason::Lost),
+            (None, _) if self.session.codec.is_drained(&self.input) => self.input = BytesMut::new(),
+            (None, _) => {}
+            (Some(_), _) if in_place => self.largest = self.largest.max(self.input.len()),
+            (Some(count), Some(tls)) => tls.read(&scratch[..count], &mut self.input).map_err(DownReason::Fault)?,
+            (Some(count), None) => self.input.extend_from_slice(&scratch[..count]),
+        }
+        Ok(received)
     }
 
     /// Tells the machine of every whole message in the buffer it has room for; returns the peer's id if it greeted.
@@ -359,7 +402,10 @@ impl ByteWay {
                         return Ok(None);
                     }
                     match codec.next(&mut self.input, &mut self.output).map_err(DownReason::Fault)? {
-                        Some(Input::Message(wire)) => socket.handle_message(now, pipe, wire),
+                        Some(Input::Message(wire)) => {
+                            self.last = wire.len();
+                            socket.handle_message(now, pipe, wire);
+                        }
                         Some(Input::Closed) => return Err(DownReason::Lost),
                         Some(Input::Greeting { .. }) | None => return Ok(None),
                     }
@@ -387,9 +433,14 @@ impl ByteWay {
     fn transmit(&mut self, now: Time, socket: &mut Socket, pipe: PipeId) -> Result<(), DownReason> {
         loop {
             while self.output.len() < OUTPUT_AT_ONCE
+                && self.body.is_empty()
                 && let Some(message) = socket.poll_transmit(now, pipe)
             {
-                self.session.codec.put(&message, &mut self.output);
+                if message.body.len() < LARGE || self.session.tls.is_some() {
+                    self.session.codec.put(&message, &mut self.output);
+                } else if let Some(body) = self.session.codec.put_head(message, &mut self.output) {
+                    self.body = body;
+                }
             }
             if self.is_flushed() {
                 return Ok(());
@@ -406,15 +457,22 @@ impl ByteWay {
         if self.session.tls.is_some() {
             return self.write_sealed();
         }
-        while !self.output.is_empty() {
-            match self.carrier.write(&self.output).map_err(|_| DownReason::Lost)? {
-                Some(count) if count == self.output.len() => break,
+        while !self.is_flushed() {
+            let written = if self.body.is_empty() {
+                self.carrier.write(&self.output)
+            } else {
+                self.carrier.write_both(&self.output, &self.body)
+            };
+            match written.map_err(|_| DownReason::Lost)? {
+                Some(count) if count == self.output.len() + self.body.len() => break,
                 Some(count) => {
                     while self.begun < count {
                         self.begun += self.session.codec.frame_len(&self.output[self.begun..]);
                     }
                     self.begun -= count;
-                    self.output.advance(count);
+                    let first = count.min(self.output.len());
+                    self.output.advance(first);
+                    self.body.advance(count - first);
                 }
                 None => {
                     self.blocked = true;
@@ -428,6 +486,7 @@ impl ByteWay {
             // Also because advancing has eaten the front of the allocation: start at its beginning again.
             self.output.clear();
         }
+        self.body = Bytes::new();
         self.begun = 0;
         Ok(())
     }
@@ -485,6 +544,10 @@ fn flatten(message: Message) -> Bytes {
     whole.freeze()
 }
 
-const READS_AT_ONCE: usize = 16;
+const READ_AT_ONCE: usize = 1 << 20;
+/// Room for large messages, at least.
+const BULK: usize = 256 << 10;
+/// Bytes from which on a message is large: it is written from where it is, and read into where it stays.
+const LARGE: usize = 16 << 10;
 /// Bytes that are encoded before they are written: enough to fill the kernel's buffer in few calls.
 const OUTPUT_AT_ONCE: usize = 256 << 10;

@@ -1,11 +1,12 @@
 //! Carriers: connections that carry bytes, whatever the kernel calls them.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use rustix::net::SendFlags;
+use bytes::BytesMut;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Socket};
 
 /// A connection, perhaps still being made. Nothing it does waits.
@@ -63,9 +64,36 @@ impl Carrier {
         none_if_later((&self.socket).read(into))
     }
 
+    /// The same, up to `limit` bytes, into the room that `into` has.
+    pub(crate) fn read_more(&self, into: &mut BytesMut, limit: usize) -> io::Result<Option<usize>> {
+        let room = into.spare_capacity_mut();
+        let limit = limit.min(room.len());
+        let received = rustix::net::recv(&self.socket, &mut room[..limit], RecvFlags::empty());
+        let count = none_if_later(received.map(|((filled, _), _)| filled.len()).map_err(io::Error::from))?;
+        if let Some(count) = count {
+            let len = into.len() + count;
+            // SAFETY: recv(2) has filled the first `count` bytes of the spare capacity, as the slice that it gave back
+            // says, and the spare capacity begins at the old length. Measured with messages of 64 KiB: clearing the room
+            // first, or reading elsewhere and copying, costs a tenth of the throughput and more.
+            #[expect(unsafe_code, reason = "room that is about to be filled need not be cleared")]
+            unsafe {
+                into.set_len(len);
+            }
+        }
+        Ok(count)
+    }
+
     /// Writes as much as the kernel takes; `None` if it takes nothing now.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
         none_if_later(rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from))
+    }
+
+    /// The same for two pieces, one after the other.
+    pub(crate) fn write_both(&self, first: &[u8], second: &[u8]) -> io::Result<Option<usize>> {
+        let pieces = [IoSlice::new(first), IoSlice::new(second)];
+        let mut nothing = SendAncillaryBuffer::default();
+        let sent = rustix::net::sendmsg(&self.socket, &pieces, &mut nothing, SendFlags::NOSIGNAL);
+        none_if_later(sent.map_err(io::Error::from))
     }
 
     /// Nothing more is written; what was is delivered.
