@@ -77,8 +77,8 @@ class RealSocket:
     def try_send(self, data: _Data, context: int = 0) -> bool:
         """Send at once; False if it would have to wait."""
 
-    def try_recv(self, context: int = 0) -> bytes | None:
-        """Receive at once; None if it would have to wait."""
+    def try_recv(self, context: int = 0, soon: bool = False) -> bytes | None:
+        """Receive at once, or `soon`: after a short look, if that has paid lately. None if it would have to wait."""
 
     def submit_send(self, data: _Data, timeout: float | None = None, context: int = 0) -> int:
         """Send now or later; return the ticket that `poll_answers` will answer."""
@@ -92,8 +92,8 @@ class RealSocket:
     def put_back(self, data: bytes, context: int) -> None:
         """Give a message back that was received but that nobody took."""
 
-    def poll_answers(self) -> tuple[list[_Outcome], float | None]:
-        """Look at the network without waiting; return all answers, and the seconds after which to call again."""
+    def poll_answers(self) -> list[_Outcome]:
+        """Look at the network without waiting; return all answers. To be called when `fileno` is readable."""
 
     def attach(self, attached: bool) -> None:
         """An event loop begins, or ceases, to poll `fileno`."""

@@ -75,9 +75,10 @@ class Socket(End):
         """
         native = RealSocket(self.kind, False, **options)
         self._loop = Loop(native)
-        # A frame of Python less for each message, unless a subclass has its own method.
-        direct = ("send", "recv", "send_many", "recv_many", "recv_into")
-        vars(self).update({name: getattr(native, name) for name in direct if self._is_plain(name)})
+        # Frames of Python less for each message, unless a subclass has its own method.
+        direct: dict[str, object] = {name: getattr(native, name) for name in _NATIVE}
+        direct |= {"asend": self._loop.send, "arecv": self._loop.recv, "arecv_many": self._loop.recv_many}
+        vars(self).update({name: method for name, method in direct.items() if self._is_plain(name)})
         super().__init__(native, listen=listen, dial=dial, tls=tls, on_event=on_event)
 
     @classmethod
@@ -346,3 +347,6 @@ class Respondent(Socket):
 CLASSES: dict[str, type[Socket]] = {
     role.kind: role for role in (Pair, Pair1, Bus, Pub, Sub, Push, Pull, Req, Rep, Surveyor, Respondent)
 }
+
+_NATIVE = ("send", "recv", "send_many", "recv_many", "recv_into")
+"""Methods of sockets that are the engine's own."""

@@ -234,10 +234,16 @@ impl RealSocket {
         }
     }
 
-    /// Receives at once; `None` if it would have to wait.
-    #[pyo3(signature = (context=0))]
-    fn try_recv<'py>(&self, py: Python<'py>, context: u32) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        match self.socket(py)?.try_recv(ContextId::from_number(context)) {
+    /// Receives at once, or `soon`: after a short look, if that has paid lately. `None` if it would have to wait.
+    #[pyo3(signature = (context=0, soon=false))]
+    fn try_recv<'py>(&self, py: Python<'py>, context: u32, soon: bool) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let context = ContextId::from_number(context);
+        let socket = self.socket(py)?;
+        let result = match socket.try_recv(context) {
+            Err(OpError::WouldBlock) if soon => detach(py, || socket.recv_soon(context)),
+            result => result,
+        };
+        match result {
             Ok(body) => Ok(Some(PyBytes::new(py, &body))),
             Err(OpError::WouldBlock) => Ok(None),
             Err(wrong) => Err(self.failure(py, "recv", &wrong)),
@@ -276,10 +282,9 @@ impl RealSocket {
         Ok(())
     }
 
-    fn poll_answers<'py>(&self, py: Python<'py>) -> PyResult<(Vec<Outcome<'py>>, Option<f64>)> {
-        let (answers, due) = self.socket(py)?.poll_answers();
-        let outcomes = answers.into_iter().map(|(ticket, answer)| self.outcome(py, ticket, answer)).collect();
-        Ok((outcomes, due.map(|due| due.since(now()).as_secs_f64())))
+    fn poll_answers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Outcome<'py>>> {
+        let answers = self.socket(py)?.poll_answers();
+        Ok(answers.into_iter().map(|(ticket, answer)| self.outcome(py, ticket, answer)).collect())
     }
 
     fn attach(&self, py: Python<'_>, attached: bool) -> PyResult<()> {

@@ -275,7 +275,7 @@ impl Rounds {
         self.led.push(id);
     }
 
-    /// Nudges the leaders that have been in one wait for long.
+    /// Nudges the leaders that have been in one wait for long, and looks in for event loops.
     fn nudge_leaders(&mut self, reactor: &Reactor, now: Time) {
         let mut led = std::mem::take(&mut self.led);
         led.sort_unstable();
@@ -284,11 +284,16 @@ impl Rounds {
             let Some(shared) = find(reactor, *id) else {
                 return false;
             };
-            let Some(core) = shared.core.try_lock() else {
+            let Some(mut core) = shared.core.try_lock() else {
                 return true;
             };
-            if core.leader && now - core.last_turn >= LONGEST_WAIT {
-                shared.nudge();
+            if now - core.last_turn >= LONGEST_WAIT {
+                if core.leader {
+                    shared.nudge();
+                } else if core.attached {
+                    // Its event loop is busy with something else, or has nothing to do.
+                    shared.tend(&mut core);
+                }
             }
             core.care == Care::Led
         });

@@ -198,7 +198,7 @@ impl Socket {
         let mut stopped = false;
         while !stopped && !core.is_flushed() && now() < deadline {
             let wait = (deadline - now()).min(Duration::from_millis(5));
-            drop(self.shared.lead(core, Some(wait), false));
+            drop(self.shared.lead(core, Some(wait), Duration::ZERO));
             stopped = interrupted();
             core = self.shared.core.lock();
         }
@@ -305,6 +305,22 @@ impl Socket {
         result
     }
 
+    /// Looks for a moment, as a call that waits does before it sleeps, if that has paid lately.
+    pub fn recv_soon(&self, context: ContextId) -> Result<Bytes, OpError> {
+        let mut core = self.shared.core.lock();
+        let spin = if core.leader { Duration::ZERO } else { core.spin.next() };
+        if spin.is_zero() {
+            return Err(OpError::WouldBlock);
+        }
+        (core, _) = self.shared.lead(core, Some(spin), spin);
+        let result = core.take(context);
+        if core.followers > 0 {
+            self.shared.handover.notify_one();
+        }
+        self.shared.after_recv(core);
+        result
+    }
+
     /// Receives what is there already, without looking at the descriptors.
     pub fn take(&self, context: ContextId) -> Result<Bytes, OpError> {
         let mut core = self.shared.core.lock();
@@ -403,15 +419,15 @@ impl Socket {
         self.shared.leave(core);
     }
 
-    /// For an event loop: looks at the descriptors without waiting, and collects the answers to all tickets that were
-    /// submitted without waiting (what threads wait for in calls is theirs). Also says when to call again if nothing becomes readable before.
-    pub fn poll_answers(&self) -> (Vec<(Ticket, Answer)>, Option<Time>) {
+    /// For an event loop, when [`fileno`](Socket::fileno) is readable: looks at the descriptors without waiting, and
+    /// collects the answers to all tickets that were submitted without waiting (what threads wait for in calls is
+    /// theirs).
+    pub fn poll_answers(&self) -> Vec<(Ticket, Answer)> {
         let mut core = self.shared.core.lock();
         core.look();
         let answers = core.collect_answers();
-        let due = core.next_timeout();
         self.shared.leave(core);
-        (answers, due)
+        answers
     }
 
     /// An event loop begins, or ceases, to poll [`fileno`](Socket::fileno).
@@ -676,7 +692,8 @@ impl Shared {
                 // Otherwise the background thread nudges whoever waits long: a time-out would cost each short wait some
                 // microseconds.
                 let limit = (core.care == Care::Watched).then_some(LONGEST_WAIT);
-                (core, signalled) = self.lead(core, limit, true);
+                let spin = core.spin.next();
+                (core, signalled) = self.lead(core, limit, spin);
                 signalled
             };
             // A signal between two waits interrupts none of them.
@@ -710,11 +727,10 @@ impl Shared {
         &'a self,
         mut core: MutexGuard<'a, Core>,
         limit: Option<Duration>,
-        may_spin: bool,
+        spin: Duration,
     ) -> (MutexGuard<'a, Core>, bool) {
         let due = core.next_timeout().map(|due| due - now());
         let timeout = [due, limit].into_iter().flatten().min();
-        let spin = if may_spin { core.spin.next() } else { Duration::ZERO };
         core.leader = true;
         core.tidy();
         drop(core);

@@ -324,7 +324,7 @@ fn threads_and_an_event_loop_share_a_socket(place: Place) {
             pull.attach(true);
             let mut ticket = pull.submit_recv(ContextId::DEFAULT, Some(end));
             while taken.len() < 500 {
-                for (answered, answer) in pull.poll_answers().0 {
+                for (answered, answer) in pull.poll_answers() {
                     assert_eq!(answered, ticket, "it is nobody else's");
                     match answer {
                         Answer::Received(message) => taken.push(message.body),
