@@ -1,8 +1,8 @@
 """How asyncio waits for a socket.
 
-A call is tried at once and usually done. What must wait becomes a ticket; the event loop polls the socket's descriptor
-itself and hands out the answers, so no thread stands between the network and the coroutine. The loop goes on polling for
-a moment after the last answer: whoever waits again soon, as in request and reply, need not begin anew.
+A call is tried at once and usually done. What must wait becomes a ticket; the event loop polls the descriptor of the
+socket itself and hands out the answers, so no thread stands between the network and the coroutine. The loop goes on
+polling for a moment after the last answer: whoever waits again soon, as in request and reply, need not begin anew.
 """
 
 import asyncio

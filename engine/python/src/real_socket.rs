@@ -82,8 +82,13 @@ impl RealSocket {
         let body = body_of(data)?;
         let context = ContextId::from_number(context);
         let socket = self.socket(py)?;
-        let body = match socket.try_send(context, body) {
-            Ok(()) => return Ok(()),
+        let body = match socket.try_send_quietly(context, body) {
+            Ok(bells) if bells.is_empty() => return Ok(()),
+            Ok(bells) => {
+                // Whoever wakes wants the interpreter.
+                detach(py, || bells.sound());
+                return Ok(());
+            }
             Err((OpError::WouldBlock, body)) => body,
             Err((wrong, _)) => return Err(self.failure(py, "send", &wrong)),
         };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// A descriptor that becomes readable when it is rung, until it is silenced. Ringing twice costs one system call.
+/// A descriptor that a poller reports when it is rung. Ringing twice before it is silenced costs one system call.
 #[derive(Debug)]
 pub(crate) struct Bell {
     fd: OwnedFd,
@@ -19,18 +19,25 @@ impl Bell {
     }
 
     pub(crate) fn ring(&self) {
-        if !self.ringing.swap(true, Ordering::AcqRel) {
-            // The counter cannot overflow: it is written only after it was read.
-            let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
+        if self.pull() {
+            self.sound();
         }
+    }
+
+    /// The first half of ringing, which wakes nobody; says whether the second is needed.
+    pub(crate) fn pull(&self) -> bool {
+        !self.ringing.swap(true, Ordering::SeqCst)
+    }
+
+    /// The second half of ringing.
+    pub(crate) fn sound(&self) {
+        // The counter does not overflow within the life of any program, and nobody reads it.
+        let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
     }
 
     /// Call before looking at what the bell was rung for: whatever comes later rings again.
     pub(crate) fn silence(&self) {
-        if self.ringing.load(Ordering::Acquire) {
-            let _ = rustix::io::read(&self.fd, &mut [0; 8]);
-            self.ringing.store(false, Ordering::Release);
-        }
+        self.ringing.store(false, Ordering::SeqCst);
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use sp_proto::wire::{self, Input};
 use sp_proto::{Address, DownReason, Message, PeerFault, PipeId, Socket, Time};
 
+use crate::bell::Bell;
 use crate::poller::Interest;
 use crate::transport::carrier::{Carrier, Credentials};
 use crate::transport::{Session, Stream, inproc};
@@ -227,8 +229,13 @@ impl Connection {
         result
     }
 
-    /// Writes what the machine has to transmit, as far as the kernel takes it.
-    pub(crate) fn write(&mut self, now: Time, socket: &mut Socket) -> Result<(), DownReason> {
+    /// Writes what the machine has to transmit, as far as the kernel takes it. What is added to `bells` has to sound.
+    pub(crate) fn write(
+        &mut self,
+        now: Time,
+        socket: &mut Socket,
+        bells: &mut Vec<Arc<Bell>>,
+    ) -> Result<(), DownReason> {
         match (&mut self.way, self.phase) {
             (Way::Bytes(way), Phase::Up(pipe)) => way.transmit(now, socket, pipe),
             (Way::Bytes(way), _) => way.write(),
@@ -237,7 +244,7 @@ impl Connection {
                     let Some(message) = socket.poll_transmit(now, pipe) else {
                         return Ok(());
                     };
-                    stream.put(std::iter::once(message));
+                    bells.extend(stream.put(message));
                 }
                 Ok(())
             }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -76,6 +75,10 @@ pub(crate) struct Core {
     /// Connections within the process; they ring instead of being polled.
     inproc: Vec<usize>,
     has_inproc_listener: bool,
+    /// Bells of sockets of this process that have to sound.
+    bells: Vec<Arc<Bell>>,
+    /// They wait until the lock is free.
+    quiet: bool,
     last_dial_error: Option<String>,
     lookups: Arc<Lookups>,
     /// Dialers whose address is being looked up.
@@ -136,6 +139,8 @@ impl Core {
             untidy: false,
             inproc: Vec::new(),
             has_inproc_listener: false,
+            bells: Vec::new(),
+            quiet: false,
             last_dial_error: None,
             awaited: Vec::new(),
             aside: Vec::new(),
@@ -230,6 +235,26 @@ impl Core {
         self.hand_over(now, context, body)?;
         self.handed_over(now, 1);
         Ok(())
+    }
+
+    /// The same, but for the bells: they must sound.
+    pub(crate) fn try_send_quietly(
+        &mut self,
+        now: Time,
+        context: ContextId,
+        body: Bytes,
+    ) -> Result<Vec<Arc<Bell>>, (OpError, Bytes)> {
+        self.quiet = true;
+        let result = self.try_send(now, context, body);
+        self.quiet = false;
+        let bells = std::mem::take(&mut self.bells);
+        match result {
+            Ok(()) => Ok(bells),
+            Err(refused) => {
+                bells.iter().for_each(|bell| bell.sound());
+                Err(refused)
+            }
+        }
     }
 
     /// The same for many, in order; says how many were sent, and gives back the body it stopped at, with the reason.
@@ -653,9 +678,12 @@ impl Core {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if !connection.is_blocked()
-            && let Err(reason) = connection.write(now, &mut self.socket)
-        {
+        let written =
+            if connection.is_blocked() { Ok(()) } else { connection.write(now, &mut self.socket, &mut self.bells) };
+        if !self.quiet {
+            self.bells.drain(..).for_each(|bell| bell.sound());
+        }
+        if let Err(reason) = written {
             // What the peer said before it left may still be unread.
             let heard = SCRATCH.with_borrow_mut(|scratch| connection.read(now, &mut self.socket, scratch));
             return self.drop_connection(now, key, heard.err().unwrap_or(reason));
@@ -821,7 +849,7 @@ fn gathers(kind: Kind) -> bool {
 
 /// Registers the bell that other threads ring.
 pub(crate) fn hang_bell(poller: &Poller, bell: &Bell) -> io::Result<()> {
-    poller.add(bell.as_fd(), BELL, Interest::READ)
+    poller.add_bell(bell, BELL)
 }
 
 const KEY: u64 = u32::MAX as u64;

@@ -62,7 +62,7 @@ impl Device {
     fn start(device: sp_proto::Device, first: Socket, second: Option<Socket>) -> Result<Device, MakeDeviceError> {
         let poller = Poller::new()?;
         let desk = Arc::new(Desk { stopping: AtomicBool::new(false), stats: Mutex::default(), bell: Bell::new()? });
-        poller.add(desk.bell.as_fd(), BELL, Interest::READ)?;
+        poller.add_bell(&desk.bell, BELL)?;
         for socket in [Some(&first), second.as_ref()].into_iter().flatten() {
             poller.add(socket.shared().poller.as_fd(), SOCKET, Interest::READ)?;
             socket.attach(true);

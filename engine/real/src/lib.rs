@@ -33,6 +33,6 @@ pub use endpoint::{EndpointReport, EndpointSettings, EndpointStats};
 pub use news::{Happening, What};
 pub use shaping::{Relay, RelayError, RelayStats};
 
-pub use socket::{EndpointError, Interrupted, OpenError, Socket, SocketOptions, SocketStats};
+pub use socket::{Bells, EndpointError, Interrupted, OpenError, Socket, SocketOptions, SocketStats};
 pub use transport::carrier::Credentials;
 pub use transport::tls::{TlsError, TlsOptions};

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-/// Watches descriptors, level-triggered: what is not dealt with is reported again.
+use crate::bell::Bell;
+
+/// Watches descriptors, level-triggered: what is not dealt with is reported again. Only bells are not.
 #[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
@@ -53,6 +55,12 @@ impl Poller {
 
     pub(crate) fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, source, epoll::EventData::new_u64(token), interest.flags())?)
+    }
+
+    /// A bell is reported once for each time it sounds, so that nobody has to read it.
+    pub(crate) fn add_bell(&self, bell: &Bell, token: u64) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        Ok(epoll::add(&self.epoll, bell.as_fd(), epoll::EventData::new_u64(token), flags)?)
     }
 
     pub(crate) fn modify(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {

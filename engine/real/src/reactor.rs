@@ -118,7 +118,7 @@ fn start() -> io::Result<&'static Reactor> {
     }
     let poller = Poller::new()?;
     let bell = Bell::new()?;
-    poller.add(bell.as_fd(), BELL, Interest::READ)?;
+    poller.add_bell(&bell, BELL)?;
     let reactor: &'static Reactor = Box::leak(Box::new(Reactor { notices: Mutex::default(), poller, bell }));
     thread::Builder::new().name("sp-background".into()).spawn(|| run(reactor))?;
     Ok(place.insert(reactor))

@@ -79,7 +79,7 @@ impl Relay {
         ];
         let desk = Arc::new(Desk { orders: Mutex::default(), stats: Mutex::default(), bell: Bell::new()? });
         let poller = Poller::new()?;
-        poller.add(desk.bell.as_fd(), BELL, Interest::READ)?;
+        poller.add_bell(&desk.bell, BELL)?;
         let round_trip = Duration::from_nanos(links[0].delay() + links[1].delay());
         let mut work = Work {
             desk: desk.clone(),

@@ -74,6 +74,11 @@ pub struct SocketStats {
     pub events_dropped: u64,
 }
 
+/// What wakes peers within the process that sleep.
+#[must_use = "they do not wake before the bells sound"]
+#[derive(Debug)]
+pub struct Bells(Vec<Arc<Bell>>);
+
 /// The program wants its thread back: a signal came and its handler raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
@@ -285,8 +290,14 @@ impl Socket {
 impl Socket {
     /// Sends at once, or gives the body back.
     pub fn try_send(&self, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
+        self.try_send_quietly(context, body).map(Bells::sound)
+    }
+
+    /// The same, but peers within the process are not woken before the bells sound: the caller may have a lock to let go
+    /// of first that they will want.
+    pub fn try_send_quietly(&self, context: ContextId, body: Bytes) -> Result<Bells, (OpError, Bytes)> {
         let mut core = self.shared.core.lock();
-        let result = core.try_send(now(), context, body);
+        let result = core.try_send_quietly(now(), context, body).map(Bells);
         if result.is_err() || !core.is_as_left() {
             self.shared.leave(core);
         }
@@ -564,6 +575,18 @@ impl Socket {
             }
             other => format!("{operation} on a {kind} socket: {other}"),
         }
+    }
+}
+
+impl Bells {
+    /// Is there nobody to wake?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Wakes them.
+    pub fn sound(self) {
+        self.0.iter().for_each(|bell| bell.sound());
     }
 }
 

@@ -70,16 +70,11 @@ impl Stream {
         !lane.closed && lane.messages.len() < LANE_LIMIT
     }
 
-    /// Hands messages over.
-    pub(crate) fn put(&self, messages: impl Iterator<Item = Message>) {
-        let mut lane = self.outbound.state.lock();
-        let before = lane.messages.len();
-        lane.messages.extend(messages);
-        let rings = lane.messages.len() > before;
-        drop(lane);
-        if rings {
-            self.outbound.reader.ring();
-        }
+    /// Hands a message over. If a bell is given back it has to sound, or the other side does not notice.
+    #[must_use]
+    pub(crate) fn put(&self, message: Message) -> Option<Arc<Bell>> {
+        self.outbound.state.lock().messages.push_back(message);
+        self.outbound.reader.pull().then(|| self.outbound.reader.clone())
     }
 
     /// Takes the next message. `Ok(None)`: there is none now; an error: there will not be any more.
