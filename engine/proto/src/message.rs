@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 pub type Header = SmallVec<[u32; 3]>;
 
 /// One message. The protocols read and write the header; the body belongs to the program and is never looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// Routing words, the first one on the wire first.
     pub header: Header,
@@ -42,5 +42,13 @@ impl Message {
         for word in &self.header {
             out.put_u32(*word);
         }
+    }
+}
+
+impl Clone for Message {
+    /// Shares the body. Most messages have no header, and there a general copy costs more than all the rest.
+    fn clone(&self) -> Message {
+        let header = if self.header.is_empty() { Header::new() } else { self.header.clone() };
+        Message { header, body: self.body.clone() }
     }
 }

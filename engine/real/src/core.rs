@@ -291,6 +291,8 @@ impl Core {
     fn handed_over(&mut self, now: Time, count: u32) {
         if self.gather.must_write(now, count) {
             self.flush(now);
+        } else if self.carriers.len() > SMALL_CROWD {
+            self.gather.queued(clock::now());
         }
         if self.socket.has_disconnects() {
             self.settle(now);
@@ -324,7 +326,7 @@ impl Core {
                 self.write(now, key);
             }
         }
-        self.gather.wrote(if wrote { clock::now() } else { now });
+        self.gather.wrote(now, if wrote { clock::now() } else { now });
     }
 
     /// The answer that a thread waits for, if it is there.

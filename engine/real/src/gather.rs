@@ -2,7 +2,7 @@
 //!
 //! One write per message caps a stream at a few hundred thousand messages a second. A fixed gap between writes would
 //! ruin lone messages and request/reply. So the gap is zero after a pause, a receive or a wait, and grows only while
-//! messages keep coming faster than a write takes.
+//! messages keep coming faster than a write takes. A write to many peers takes long; the gap may be as long then.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub(crate) struct Gather {
     gap: Duration,
     last_send: Time,
     last_write: Time,
+    /// How long it took.
+    cost: Duration,
     /// Messages since the last write.
     held: u32,
     /// Messages in a row that came close behind the one before.
@@ -26,6 +28,8 @@ pub(crate) struct Gather {
 impl Gather {
     /// How soon the tail of a burst is looked at.
     pub(crate) const FIRST_LOOK: Duration = Duration::from_micros(60);
+    /// The longest time that the tail of a long burst waits for a look.
+    pub(crate) const LAST_LOOK: Duration = Duration::from_micros(500);
 
     /// `limit` is the longest gap; zero turns gathering off.
     pub(crate) fn new(limit: Duration) -> Gather {
@@ -34,6 +38,7 @@ impl Gather {
             gap: Duration::ZERO,
             last_send: Time::ZERO,
             last_write: Time::ZERO,
+            cost: Duration::ZERO,
             held: 0,
             run: 0,
             burst: Time::ZERO,
@@ -44,7 +49,8 @@ impl Gather {
     pub(crate) fn must_write(&mut self, now: Time, count: u32) -> bool {
         let pause = now - self.last_send;
         self.last_send = now;
-        if pause > PAUSE {
+        // After much work it takes longer to come back to.
+        if pause > PAUSE.max(self.cost / 4) {
             self.doubt(pause);
             return true;
         }
@@ -59,17 +65,25 @@ impl Gather {
         now - self.last_write >= self.gap
     }
 
-    /// Everything held back has been written. The time that took, a good deal if it woke somebody up, is no pause.
-    pub(crate) fn wrote(&mut self, now: Time) {
+    /// The call that queued them has taken until now, which is no pause.
+    pub(crate) fn queued(&mut self, now: Time) {
+        self.last_send = now;
+    }
+
+    /// Everything held back has been written. The time that took, a good deal if it woke somebody up or if there are
+    /// many peers, is no pause, and as much again can as well be spent on gathering.
+    pub(crate) fn wrote(&mut self, began: Time, now: Time) {
         self.last_send = self.last_send.max(now);
+        self.cost = now - began;
         if self.run >= RUN {
+            let cost = self.cost.clamp(FIRST_GAP, LONGEST_GAP);
             // A gap that gathered many messages may grow; one that gathered few was too long.
             self.gap = if self.held >= WORTHWHILE {
-                (self.gap * 2).clamp(FIRST_GAP, self.limit.max(FIRST_GAP))
+                (self.gap * 2).clamp(cost, self.limit.max(cost))
             } else if self.held <= 1 && !self.gap.is_zero() {
                 self.gap / 2
             } else {
-                self.gap.max(FIRST_GAP)
+                self.gap.max(cost)
             };
         }
         self.held = 0;
@@ -96,7 +110,7 @@ impl Gather {
     /// over. Each look costs the sender a turn on its core, so what a tail waits is in proportion to its burst.
     pub(crate) fn next_look(&self, now: Time) -> Option<Duration> {
         let goes_on = self.held > 0 || now - self.last_send < RECENT;
-        goes_on.then(|| ((self.last_send - self.burst) / 8).clamp(Gather::FIRST_LOOK, LAST_LOOK))
+        goes_on.then(|| ((self.last_send - self.burst) / 8).clamp(Gather::FIRST_LOOK, Gather::LAST_LOOK))
     }
 
     /// Is something held back, and since when is it due?
@@ -113,8 +127,8 @@ const RUN: u32 = 16;
 const LONGEST_RUN: u32 = 1_024;
 /// Messages in one write that make a longer gap worth trying.
 const WORTHWHILE: u32 = 8;
-/// The longest time that the tail of a long burst waits for a look.
-const LAST_LOOK: Duration = Duration::from_micros(500);
+/// The longest gap where writing takes longer than the limit: to thousands of peers.
+const LONGEST_GAP: Duration = Duration::from_millis(10);
 /// Within such a time a burst may go on.
 const RECENT: Duration = Duration::from_millis(1);
 const FIRST_GAP: Duration = Duration::from_micros(5);
@@ -129,7 +143,7 @@ mod tests {
         for n in 1..=messages {
             let now = Time::from_nanos(start + n * interval_ns);
             if gather.must_write(now, 1) {
-                gather.wrote(now);
+                gather.wrote(now, now);
                 writes += 1;
             }
         }

@@ -306,7 +306,7 @@ impl Rounds {
         let shared = find(reactor, id)?;
         // Whoever holds the lock is sending, and writes.
         let Some(mut core) = shared.core.try_lock() else {
-            return Some(Gather::FIRST_LOOK);
+            return Some(Gather::LAST_LOOK);
         };
         if core.gather.due().is_some_and(|due| due <= now) {
             core.settle(now);

@@ -248,7 +248,11 @@ impl Socket {
         deadline: Option<Time>,
         interrupted: impl FnMut() -> bool,
     ) -> Result<Result<Bytes, OpError>, Interrupted> {
-        let core = self.shared.core.lock();
+        let mut core = self.shared.core.lock();
+        if !core.leader && deadline.is_some_and(|deadline| deadline <= now()) {
+            // Not waiting is no reason not to look.
+            core.look();
+        }
         let submit = |core: &mut Core| core.socket.submit_recv(now(), context, deadline);
         self.shared.wait(core, context, submit, interrupted).map(|answer| match answer {
             Answer::Received(message) => Ok(message.body),
