@@ -80,8 +80,11 @@ class RealSocket:
     def try_recv(self, context: int = 0, soon: bool = False) -> bytes | None:
         """Receive at once, or `soon`: after a short look, if that has paid lately. None if it would have to wait."""
 
-    def submit_send(self, data: _Data, timeout: float | None = None, context: int = 0) -> int:
-        """Send now or later; return the ticket that `poll_answers` will answer."""
+    def send_or_wait(self, data: _Data, timeout: float | None = None, context: int = 0) -> int | None:
+        """Send at once (None), or return the ticket that `poll_answers` will answer when trying again may be worth it.
+
+        Raises what `send` raises, TimedOut if it would have to wait and may not.
+        """
 
     def submit_recv(self, timeout: float | None = None, context: int = 0) -> int:
         """Receive now or later; return the ticket that `poll_answers` will answer."""

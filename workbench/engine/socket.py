@@ -102,7 +102,7 @@ class Socket(End):
         return self._native.recv(timeout)
 
     async def asend(self, data: Data, timeout: float | None = None) -> None:
-        """Send from asyncio; the same as `send`."""
+        """Send from asyncio; the same as `send`. A task that is cancelled has sent nothing."""
         await self._loop.send(data, timeout)
 
     async def arecv(self, timeout: float | None = None) -> bytes:

@@ -227,6 +227,29 @@ impl Socket {
         self.submit(now, context, result, deadline)
     }
 
+    /// Sends at once, or gives a ticket that is answered with [`Answer::Room`] when it may be worth trying again: for
+    /// who must be able to take back a send until the moment it is done.
+    pub fn send_or_wait(
+        &mut self,
+        now: Time,
+        context: ContextId,
+        body: Bytes,
+        deadline: Option<Time>,
+    ) -> Result<Option<Ticket>, OpError> {
+        match self.try_send(now, context, body) {
+            Ok(()) => Ok(None),
+            Err((OpError::WouldBlock, _)) if is_over(deadline, now) => {
+                self.stats.timeouts += 1;
+                Err(OpError::TimedOut)
+            }
+            Err((OpError::WouldBlock, _)) => {
+                self.stats.send_waits += 1;
+                Ok(Some(self.waiting.admit(Want::Room { context }, deadline)))
+            }
+            Err((error, _)) => Err(error),
+        }
+    }
+
     /// The same with a header, on a raw socket.
     pub fn submit_send_message(&mut self, now: Time, message: Message, deadline: Option<Time>) -> Ticket {
         let result = self.try_send_message(now, message);

@@ -37,6 +37,8 @@ pub enum Answer {
     Sent,
     /// A message was received.
     Received(Message),
+    /// Something can be sent now, perhaps; nothing was.
+    Room,
     /// It was not to be.
     Failed(OpError),
 }
@@ -44,8 +46,18 @@ pub enum Answer {
 /// What a waiting ticket wants.
 #[derive(Debug)]
 pub(crate) enum Want {
-    Send { context: ContextId, message: Message },
-    Recv { context: ContextId, lane: usize },
+    Send {
+        context: ContextId,
+        message: Message,
+    },
+    /// To be told when it is worth trying to send again.
+    Room {
+        context: ContextId,
+    },
+    Recv {
+        context: ContextId,
+        lane: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -68,9 +80,9 @@ pub(crate) struct WaitingRoom {
 
 impl WaitingRoom {
     pub(crate) fn admit(&mut self, want: Want, deadline: Option<Time>) -> Ticket {
-        let ticket = self.issue(matches!(want, Want::Send { .. }));
+        let ticket = self.issue(!matches!(want, Want::Recv { .. }));
         match want {
-            Want::Send { .. } => self.senders.push_back(ticket),
+            Want::Send { .. } | Want::Room { .. } => self.senders.push_back(ticket),
             Want::Recv { lane, .. } => {
                 if self.lanes.len() <= lane {
                     self.lanes.resize_with(lane + 1, VecDeque::new);
@@ -102,7 +114,7 @@ impl WaitingRoom {
         let ticket = *self.lanes.get(lane)?.front()?;
         match self.entries.get(&ticket)?.want {
             Want::Recv { context, .. } => Some((ticket, context)),
-            Want::Send { .. } => None,
+            Want::Send { .. } | Want::Room { .. } => None,
         }
     }
 
@@ -110,18 +122,21 @@ impl WaitingRoom {
     pub(crate) fn first_receiver_of(&self, lane: usize, context: ContextId) -> Option<Ticket> {
         let wants = |ticket: &Ticket| match self.entries.get(ticket).map(|entry| &entry.want) {
             Some(Want::Recv { context: other, .. }) => *other == context,
-            Some(Want::Send { .. }) | None => false,
+            Some(Want::Send { .. } | Want::Room { .. }) | None => false,
         };
         self.lanes.get(lane)?.iter().copied().find(wants)
     }
 
     /// Takes the message out of the hands of the sender at `place` in the line, to try it;
-    /// [`put_back`](WaitingRoom::put_back) if it cannot be sent yet.
+    /// [`put_back`](WaitingRoom::put_back) if it cannot be sent yet. Those before it who wait for room only are told.
     pub(crate) fn lend_sender(&mut self, place: usize) -> Option<(Ticket, ContextId, Message)> {
-        let ticket = *self.senders.get(place)?;
-        match &mut self.entries.get_mut(&ticket)?.want {
-            Want::Send { context, message } => Some((ticket, *context, std::mem::take(message))),
-            Want::Recv { .. } => None,
+        loop {
+            let ticket = *self.senders.get(place)?;
+            match &mut self.entries.get_mut(&ticket)?.want {
+                Want::Send { context, message } => return Some((ticket, *context, std::mem::take(message))),
+                Want::Room { .. } => self.answer(ticket, Answer::Room),
+                Want::Recv { .. } => return None,
+            };
         }
     }
 
@@ -137,7 +152,7 @@ impl WaitingRoom {
             return false;
         };
         let line = match entry.want {
-            Want::Send { .. } => &mut self.senders,
+            Want::Send { .. } | Want::Room { .. } => &mut self.senders,
             Want::Recv { lane, .. } => &mut self.lanes[lane],
         };
         // Almost always the first in its line.
@@ -159,7 +174,9 @@ impl WaitingRoom {
 
     /// Answers everyone who waits to send in `context`.
     pub(crate) fn answer_senders(&mut self, gone: ContextId, error: &OpError) {
-        self.answer_where(|want| matches!(want, Want::Send { context, .. } if *context == gone), error);
+        let sends =
+            |want: &Want| matches!(want, Want::Send { context, .. } | Want::Room { context } if *context == gone);
+        self.answer_where(sends, error);
     }
 
     /// Answers everyone who waits to receive in `context`.

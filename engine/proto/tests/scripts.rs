@@ -317,6 +317,7 @@ impl Stage {
                 let ticket = &self.tickets[&(*node, *ticket)];
                 let outcome = match answer {
                     Answer::Sent => "is done".to_owned(),
+                    Answer::Room => "may try again".to_owned(),
                     Answer::Received(message) => format!("gets {:?}", text(&message.body)),
                     Answer::Failed(error) => format!("fails: {error}"),
                 };

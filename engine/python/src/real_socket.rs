@@ -255,17 +255,18 @@ impl RealSocket {
         }
     }
 
+    /// Sends at once, or gives the ticket that is answered when there may be room.
     #[pyo3(signature = (data, timeout=None, context=0))]
-    fn submit_send(
+    fn send_or_wait(
         &self,
         py: Python<'_>,
         data: &Bound<'_, PyAny>,
         timeout: Option<f64>,
         context: u32,
-    ) -> PyResult<u64> {
+    ) -> PyResult<Option<u64>> {
         let deadline = deadline(py, timeout)?;
-        let socket = self.socket(py)?;
-        Ok(socket.submit_send(ContextId::from_number(context), body_of(data)?, deadline).number())
+        let result = self.socket(py)?.send_or_wait(ContextId::from_number(context), body_of(data)?, deadline);
+        result.map(|ticket| ticket.map(Ticket::number)).map_err(|wrong| self.failure(py, "send", &wrong))
     }
 
     #[pyo3(signature = (timeout=None, context=0))]
@@ -415,7 +416,7 @@ impl RealSocket {
 
     fn outcome<'py>(&self, py: Python<'py>, ticket: Ticket, answer: Answer) -> Outcome<'py> {
         match answer {
-            Answer::Sent => (ticket.number(), None, None),
+            Answer::Sent | Answer::Room => (ticket.number(), None, None),
             Answer::Received(message) => (ticket.number(), None, Some(PyBytes::new(py, &message.body))),
             Answer::Failed(wrong) => {
                 let text = self.socket.explain(if ticket.sends() { "send" } else { "recv" }, &wrong);

@@ -383,7 +383,7 @@ fn translate<T>(py: Python<'_>, result: Result<T, WorldError>) -> PyResult<T> {
 
 fn answered(py: Python<'_>, ticket: OutsideTicket, answer: Answer) -> Answered<'_> {
     match answer {
-        Answer::Sent => (key(ticket), None, None),
+        Answer::Sent | Answer::Room => (key(ticket), None, None),
         Answer::Received(message) => (key(ticket), None, Some(PyBytes::new(py, &message.body))),
         Answer::Failed(wrong) => (key(ticket), Some((name_of(&wrong), wrong.to_string())), None),
     }

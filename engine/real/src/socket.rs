@@ -237,7 +237,7 @@ impl Socket {
         let submit = |core: &mut Core| core.socket.submit_send(now(), context, body, deadline);
         self.shared.wait(core, context, submit, interrupted).map(|answer| match answer {
             Answer::Failed(error) => Err(error),
-            Answer::Sent | Answer::Received(_) => Ok(()),
+            Answer::Sent | Answer::Received(_) | Answer::Room => Ok(()),
         })
     }
 
@@ -257,7 +257,7 @@ impl Socket {
         self.shared.wait(core, context, submit, interrupted).map(|answer| match answer {
             Answer::Received(message) => Ok(message.body),
             Answer::Failed(error) => Err(error),
-            Answer::Sent => Err(OpError::WouldBlock),
+            Answer::Sent | Answer::Room => Err(OpError::WouldBlock),
         })
     }
 }
@@ -407,6 +407,24 @@ impl Socket {
         core.flush(now());
         self.shared.leave(core);
         ticket
+    }
+
+    /// Sends at once, or gives a ticket that is answered with [`Answer::Room`] when it may be worth trying again; collect
+    /// the answer with [`poll_answers`](Socket::poll_answers).
+    pub fn send_or_wait(
+        &self,
+        context: ContextId,
+        body: Bytes,
+        deadline: Option<Time>,
+    ) -> Result<Option<Ticket>, OpError> {
+        let mut core = self.shared.core.lock();
+        // There may be room that nobody has seen yet: what is held back is written first.
+        core.flush(now());
+        let result = core.socket.send_or_wait(now(), context, body, deadline);
+        core.settle(now());
+        core.flush(now());
+        self.shared.leave(core);
+        result
     }
 
     /// Receives now or later; collect the answer with [`poll_answers`](Socket::poll_answers).

@@ -76,6 +76,44 @@ fn whoever_waited_longest_sends_first() {
 }
 
 #[test]
+fn whoever_waits_for_room_is_told_and_has_sent_nothing() {
+    let (start, later) = (Time::ZERO, Time::from_nanos(5));
+    let mut push = Socket::new(Kind::Push, Options { send_queue: 1, ..Options::default() }, 1).unwrap();
+    let wait = |push: &mut Socket, deadline| push.send_or_wait(start, ContextId::DEFAULT, "m".into(), deadline);
+    let patient = wait(&mut push, None).unwrap().expect("nobody is there");
+    assert!(patient.sends());
+    let hasty = wait(&mut push, Some(later)).unwrap().expect("nobody is there");
+    let fickle = wait(&mut push, None).unwrap().expect("nobody is there");
+    assert_eq!(wait(&mut push, Some(start)), Err(OpError::TimedOut), "it may not wait at all");
+    push.handle_timeout(later);
+    assert_eq!(push.take_answer(hasty), Some(Answer::Failed(OpError::TimedOut)));
+    assert!(push.cancel(fickle));
+    assert!(matches!(push.take_answer(fickle), Some(Answer::Failed(OpError::Cancelled(_)))));
+    assert_eq!(push.poll_timeout(), None);
+
+    let partner = Attachment { peer: Kind::Pull.id(), endpoint: EndpointOptions::default() };
+    assert!(!push.is_answered(patient));
+    let pipe = push.attach(start, partner).unwrap();
+    assert_eq!(push.take_answer(patient), Some(Answer::Room));
+    assert_eq!((push.stats().sent, push.stats().send_waits, push.stats().timeouts), (0, 3, 2));
+    assert_eq!(wait(&mut push, None), Ok(None), "now it is sent");
+
+    // It does not stand in the way of one behind it.
+    let first = wait(&mut push, None).unwrap().expect("the queue is full");
+    let second = push.submit_send(start, ContextId::DEFAULT, "s".into(), None);
+    assert!(push.poll_transmit(start, pipe).is_some_and(|message| message.body == "m"));
+    assert_eq!(push.poll_answer(), Some((first, Answer::Room)));
+    assert_eq!(push.poll_answer(), Some((second, Answer::Sent)));
+    assert!(push.poll_transmit(start, pipe).is_some_and(|message| message.body == "s"));
+
+    wait(&mut push, None).unwrap();
+    let last = wait(&mut push, None).unwrap().expect("the queue is full");
+    push.close();
+    assert_eq!(push.take_answer(last), Some(Answer::Failed(OpError::Closed)));
+    assert_eq!(wait(&mut push, None), Err(OpError::Closed));
+}
+
+#[test]
 fn what_a_pull_says_is_counted_and_thrown_away() {
     let mut world = World::pair(Kind::Push, &Options::default());
     (0..3).for_each(|_| world.inject(0, 0, &[], b"what?"));

@@ -59,7 +59,7 @@ impl Asking {
                 act.meter.answered(at, now, act.home.index(), site.map(|site| site.index()));
                 act.stage.tell(act.host, Scene::Answered(sequence));
             }
-            Answer::Failed(_) | Answer::Sent => {
+            Answer::Failed(_) | Answer::Sent | Answer::Room => {
                 if let Some(machine) = act.stage.touch(act.socket) {
                     machine.close_context(now, context);
                 }

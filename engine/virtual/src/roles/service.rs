@@ -174,7 +174,7 @@ impl Instance {
             Answer::Received(message) => {
                 self.begin(stage, plan, worker, message.body, receipts) && self.finish(stage, plan, worker)
             }
-            Answer::Sent => true,
+            Answer::Sent | Answer::Room => true,
             // Only its own end answers a worker like this.
             Answer::Failed(_) => false,
         };
