@@ -4,6 +4,7 @@ import gc
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,7 +13,7 @@ import weakref
 
 import pytest
 
-from workbench.engine import EndpointFailed, Event, OptionError, Peer, Pull, Push, Rep, Req, TimedOut, Tls
+from workbench.engine import EndpointFailed, Event, OptionError, Peer, Pub, Pull, Push, Rep, Req, TimedOut, Tls
 
 PATIENCE = 10.0
 
@@ -34,6 +35,44 @@ def test_events_say_who_came_and_went_and_why_a_dial_fails():
         assert failed.what == "dial failed"
         assert "refused" in failed.reason
         assert push.endpoints()[0].last_error == failed.reason
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "ws://127.0.0.1:0/", "ipc://{}/door", "inproc://door"])
+def test_a_peer_of_another_pattern_is_refused_and_both_sides_say_why(address, tmp_path):
+    with Req(listen=address.format(tmp_path)) as req, Pub(dial=req.addresses[0]) as pub:
+        refused = next(req.events(PATIENCE))
+        assert (refused.what, refused.endpoint) == ("refused", req.addresses[0])
+        assert refused.reason == "it is a pub socket, and a req socket talks to nothing but a rep socket"
+        assert refused.peer is not None and refused.peer.address.startswith(address.split(":")[0])
+        failed = next(pub.events(PATIENCE))
+        assert failed.what == "dial failed"
+        if address.startswith("ws"):
+            assert failed.reason == "WebSocket: it refused with HTTP status 400, as a socket of another pattern does"
+        else:
+            assert failed.reason == "it is a req socket, and a pub socket talks to nothing but a sub socket"
+        assert pub.endpoints()[0].last_error == failed.reason
+        assert req.endpoints()[0].counters["failed"] >= 1
+        with pytest.raises(TimedOut, match=r"req socket|HTTP status 400"):
+            pub.wait_for_peers(1, 0)
+
+
+def test_a_peer_that_says_something_else_or_nothing_is_refused_with_the_reason():
+    with Pull(listen="tcp://127.0.0.1:0", max_message=100, handshake_timeout=0.1) as pull:
+        host, port = pull.addresses[0].removeprefix("tcp://").split(":")
+        greeting = b"\0SP\0\0\x50\0\0"
+        for said, what, reason in [
+            (b"GET / HTTP/1.1\r\n", "refused", "it does not speak the scalability protocols"),
+            (b"\0SP\0\x10\0\0\0", "refused", "it is of protocol 4096, which is unknown, and a pull socket"),
+            (b"\0SP", "refused", "it did not finish its greeting in time"),
+            (greeting + (101).to_bytes(8), "down", "it announced a message of 101 bytes, more than max_message = 100"),
+        ]:
+            with socket.create_connection((host, int(port))) as peer:
+                peer.sendall(said)
+                event = next(event for event in pull.events(PATIENCE) if event.what != "up")
+                assert event.what == what
+                assert event.reason.startswith(reason)
+                assert event.peer.address == "tcp://{}:{}".format(*peer.getsockname())
+        assert pull.stats()["peer_faults"] == 4
 
 
 def test_events_can_be_told_in_a_thread_of_their_own():

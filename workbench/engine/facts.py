@@ -41,8 +41,9 @@ class Event:
     """Something that happened to an endpoint or a peer.
 
     "up": a peer is connected; "down": it no longer is; "dial failed": an attempt to connect came to nothing and will be
-    made again; "refused": a peer was turned away, by the program or a bound; "accept failed": the system has no
-    descriptor or memory for one more connection.
+    made again, perhaps because what listens there is of another pattern; "refused": a peer was turned away, by the
+    program, by a bound, or because it is of another pattern, speaks something else or does not greet in time; "accept
+    failed": the system has no descriptor or memory for one more connection.
     """
 
     what: What

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::protocol::Kind;
+
 /// Why an operation of the program did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OpError {
@@ -50,7 +52,7 @@ pub enum PeerFault {
     #[error("it does not speak the scalability protocols: its greeting is not 00 53 50 00 …")]
     Greeting,
     /// It speaks another pattern.
-    #[error("it is protocol {theirs}, which a protocol {ours} socket does not talk to")]
+    #[error("it is {}, and {} talks to nothing but {}", name(*theirs), name(*ours), partner(*ours))]
     Protocol {
         /// Our endpoint id.
         ours: u16,
@@ -78,7 +80,7 @@ pub enum PeerFault {
     #[error("WebSocket: {0}")]
     Upgrade(&'static str),
     /// It refused to speak WebSocket, with this status of HTTP.
-    #[error("WebSocket: it refused with HTTP status {0}")]
+    #[error("WebSocket: it refused with HTTP status {}{}", .0, meaning(*.0))]
     Http(u16),
     /// It broke a rule of WebSocket.
     #[error("WebSocket: it sent {0}")]
@@ -103,4 +105,25 @@ pub enum Refused {
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
+}
+
+/// What an endpoint id stands for.
+fn name(id: u16) -> String {
+    match Kind::from_id(id) {
+        Some(kind) => format!("a {kind} socket"),
+        None => format!("of protocol {id}, which is unknown"),
+    }
+}
+
+fn partner(id: u16) -> String {
+    Kind::from_id(id).map_or("its partner".to_owned(), |kind| name(kind.partner().id()))
+}
+
+/// What a status usually means.
+fn meaning(status: u16) -> &'static str {
+    match status {
+        400 => ", as a socket of another pattern does",
+        404 => ", as a listener at another path does",
+        _ => "",
+    }
 }

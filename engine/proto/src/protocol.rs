@@ -71,6 +71,11 @@ impl Kind {
         self as u16
     }
 
+    /// The kind with this endpoint id.
+    pub fn from_id(id: u16) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.id() == id)
+    }
+
     /// The kind it talks to.
     pub const fn partner(self) -> Kind {
         match self {

@@ -756,8 +756,14 @@ impl Core {
         };
         let (endpoint, phase) = (connection.endpoint, connection.phase);
         let words = words.unwrap_or_else(|| reason.to_string());
-        if let Phase::Up(_) = phase {
-            self.tell(What::Down, endpoint, Some(key), Some(words.clone()));
+        let is_dialer = self.endpoints.get(endpoint).is_some_and(Endpoint::is_dialer);
+        match (phase, &reason) {
+            (Phase::Up(_), _) => self.tell(What::Down, endpoint, Some(key), Some(words.clone())),
+            // A dialer will tell that it has failed.
+            (_, DownReason::Fault(_)) if !is_dialer => {
+                self.tell(What::Refused, endpoint, Some(key), Some(words.clone()));
+            }
+            _ => {}
         }
         let mut connection = self.connections.remove(key);
         self.untidy = true;
@@ -778,12 +784,10 @@ impl Core {
         {
             reactor::see_off(Farewell { carrier, cut: self.farewells_cut.clone() });
         }
-        let mut dials = false;
         if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
             endpoint.connections -= 1;
             endpoint.greeting.remove(&(deadline, key));
             endpoint.stats.pipes_down += u64::from(matches!(phase, Phase::Up(_)));
-            dials = endpoint.is_dialer();
         }
         match phase {
             Phase::Up(pipe) => {
@@ -795,7 +799,7 @@ impl Core {
                 if let DownReason::Fault(fault) = reason {
                     self.socket.handle_fault(fault);
                 }
-                if dials {
+                if is_dialer {
                     self.fail(now, endpoint, words);
                 } else if let Some(listener) = self.endpoints.get_mut(endpoint) {
                     listener.stats.failed += 1;

@@ -30,7 +30,7 @@ pub enum What {
     Down,
     /// An attempt to connect came to nothing; it will be made again.
     DialFailed,
-    /// A peer was turned away: by the program, or by a bound.
+    /// A peer was turned away: by the program, by a bound, or for what it said or did not say when it came.
     Refused,
     /// The system refused the listener a connection, for want of descriptors or memory.
     AcceptFailed,
