@@ -4,6 +4,7 @@
 |---|---|
 | measure a scenario's workloads that are alone | `conductor.measure` |
 | know which libraries there are, and what each does | `peers.PEERS` |
+| let threads share one socket, and see what comes of it | `sharing.share` |
 | start processes that end when we do | `processes.Crew` |
 
 A `conductor` starts pairs of fresh processes (`site`, which plays one of the `roles`) on the processors that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 from workbench.bench.peers.peer import QUEUE, End, Peer, Role, Semantics
 
@@ -49,4 +50,15 @@ class Nng(Peer):
         def connect(address: str) -> None:
             socket.dial(address, block=True)
 
-        return End(bind=bind, connect=connect, send=socket.send, recv=socket.recv, close=socket.close)
+        def conversation() -> tuple[Callable[[bytes], object], Callable[[], bytes]]:
+            context = socket.new_context()
+            return context.send, context.recv
+
+        return End(
+            bind=bind,
+            connect=connect,
+            send=socket.send,
+            recv=socket.recv,
+            close=socket.close,
+            conversation=conversation,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 
@@ -35,4 +36,16 @@ class Ours(Peer):
         from workbench.engine.socket import CLASSES
 
         socket = CLASSES[role](send_queue=QUEUE, recv_queue=QUEUE)
-        return End(bind=socket.listen, connect=socket.dial, send=socket.send, recv=socket.recv, close=socket.close)
+
+        def conversation() -> tuple[Callable[[bytes], object], Callable[[], bytes]]:
+            context = socket.context()
+            return context.send, context.recv
+
+        return End(
+            bind=socket.listen,
+            connect=socket.dial,
+            send=socket.send,
+            recv=socket.recv,
+            close=socket.close,
+            conversation=conversation,
+        )

@@ -35,6 +35,8 @@ class End:
     recv: Callable[[], bytes]
     close: Callable[[], object]
     flush: Callable[[], object] = _nothing
+    conversation: Callable[[], tuple[Callable[[bytes], object], Callable[[], bytes]]] | None = None
+    """For a REQ, where the library has such: opens a context for one more thread; its functions to send and receive."""
 
 
 @dataclass(frozen=True, slots=True)
