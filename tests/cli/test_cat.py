@@ -253,8 +253,6 @@ THEIRS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("role", list(THEIRS))
 def test_messages_with_others(cats: Cats, foreign: str, role: str) -> None:
-    if (foreign, role) == ("nngcat", "bus"):
-        pytest.skip("nngcat has no bus")
     theirs, way = THEIRS[role]
     # A survey or a publication is not repeated for who comes late, and a push by nngcat is lost if it ends at once.
     again = ("--interval", "1") if role in ("pull", "sub", "respondent", "bus") else ()

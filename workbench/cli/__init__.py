@@ -17,7 +17,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Without a default for it, typer 0.29 imports pydantic to find out that help was asked for the verb and not here.
+    context_settings={"help_option_names": ["-h", "--help"], "default_map": {"help": False}},
 )
 
 app.command("run")(run.command)
