@@ -1,5 +1,6 @@
 """How a socket treats its program: what it tells, whom it asks, and what it leaves behind."""
 
+import contextlib
 import gc
 import itertools
 import json
@@ -13,7 +14,21 @@ import weakref
 
 import pytest
 
-from workbench.engine import EndpointFailed, Event, OptionError, Peer, Pub, Pull, Push, Rep, Req, TimedOut, Tls
+from workbench.engine import (
+    Bus,
+    EndpointFailed,
+    Event,
+    OptionError,
+    Pair,
+    Peer,
+    Pub,
+    Pull,
+    Push,
+    Rep,
+    Req,
+    TimedOut,
+    Tls,
+)
 
 PATIENCE = 10.0
 
@@ -73,6 +88,37 @@ def test_a_peer_that_says_something_else_or_nothing_is_refused_with_the_reason()
                 assert event.reason.startswith(reason)
                 assert event.peer.address == "tcp://{}:{}".format(*peer.getsockname())
         assert pull.stats()["peer_faults"] == 4
+
+
+def test_all_dialers_come_back_when_a_listener_does():
+    """They come back at moments of their own, spread by chance."""
+    with contextlib.ExitStack() as stack:
+        first = Pull(listen="tcp://127.0.0.1:0")
+        crowd = [
+            stack.enter_context(Push(dial=first.addresses, reconnect_min=0.05, reconnect_max=0.2)) for _ in range(100)
+        ]
+        first.wait_for_peers(len(crowd), PATIENCE)
+        first.close()
+        again = stack.enter_context(Pull(listen=first.addresses[0]))
+        again.wait_for_peers(len(crowd), PATIENCE)
+        for number, push in enumerate(crowd):
+            push.send(b"%d" % number, PATIENCE)
+        assert sorted(int(again.recv(PATIENCE)) for _ in crowd) == list(range(len(crowd)))
+
+
+@pytest.mark.parametrize("kind", [Bus, Pair])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "inproc://mirror"])
+def test_a_socket_that_dials_itself_harms_nobody(kind, address):
+    with kind(listen=address) as one:
+        one.dial(one.addresses[0])
+        with contextlib.suppress(TimedOut):
+            one.wait_for_peers(2, 0.1)
+        if kind is Pair:
+            assert len(one.peers()) <= 1, "it has one peer at most, even itself"
+        else:
+            one.send(b"to myself")
+            assert [one.recv(PATIENCE) for _ in one.peers()] == [b"to myself"] * 2, "once over each end"
+        assert one.close(0.1) == 0 or kind is Pair
 
 
 def test_events_can_be_told_in_a_thread_of_their_own():

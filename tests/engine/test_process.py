@@ -231,6 +231,53 @@ def test_a_signal_ends_a_close_that_waits():
     assert done.stdout.split() == ["True", "True"], done.stdout + done.stderr
 
 
+def test_a_storm_of_signals_loses_nothing_and_ends_no_call():
+    done = _run(
+        """
+        import signal
+        from workbench.engine import Pull, Push, Rep, Req
+
+        count = 0
+        def handler(*_):
+            global count
+            count += 1
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        with Rep(listen="tcp://127.0.0.1:0") as rep, Req(dial=rep.addresses[0]) as req:
+            for number in range(1_000):
+                req.send(b"%d" % number)
+                rep.send(rep.recv(10))
+                assert req.recv(10) == b"%d" % number
+        with Pull(listen="tcp://127.0.0.1:0", recv_queue=4) as pull, Push(dial=pull.addresses[0], send_queue=4) as push:
+            sent = 0
+            while count < 300:
+                try:
+                    push.send(sent.to_bytes(8) + bytes(65_536), timeout=0.01)
+                    sent += 1
+                except TimeoutError:
+                    pass
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert [int.from_bytes(pull.recv(10)[:8]) for _ in range(sent)] == list(range(sent))
+        print(sent > 0, count >= 300)
+        """
+    )
+    assert done.stdout.split() == ["True", "True"], done.stdout + done.stderr
+
+
+def test_a_file_is_private_whatever_the_umask(tmp_path):
+    done = _run(
+        f"""
+        import os
+        from workbench.engine import Pull
+
+        os.umask(0)
+        with Pull(listen="ipc://{tmp_path}/door"):
+            print(oct(os.stat("{tmp_path}/door").st_mode & 0o777), len(os.listdir("{tmp_path}")))
+        """
+    )
+    assert done.stdout.split() == ["0o600", "1"], done.stdout + done.stderr
+
+
 def _run(script, timeout=60, **options):
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)

@@ -48,6 +48,7 @@ fn what_cannot_be_understood_is_explained() {
         ("ws://host/ä", "have to be written as %XX"),
         ("tcp://a b:5", "white space"),
         ("tcp://a\n:5", "control character"),
+        ("ws://host/a\r\nX-Header: b", "control character"),
         ("ipc:///a\0b", "control character"),
         ("ipc://", "the path is missing"),
         ("inproc://", "the name is missing"),

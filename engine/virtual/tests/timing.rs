@@ -150,6 +150,7 @@ fn back_pressure_reaches_the_sender() {
             let Some(Outcome::Answered(_, answer)) = world.poll_outcome() else { panic!("an answer") };
             match answer {
                 Answer::Sent => taken += 1,
+                Answer::Room => panic!("nobody waits for room"),
                 Answer::Failed(error) => assert_eq!(error, OpError::TimedOut),
                 Answer::Received(_) => panic!("nobody receives"),
             }

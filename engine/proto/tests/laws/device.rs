@@ -40,6 +40,28 @@ fn a_question_crosses_as_many_devices_as_allowed_and_the_reply_finds_home() {
 }
 
 #[test]
+fn equal_ids_of_two_askers_are_told_apart_behind_a_device() {
+    let mut world = World::new(1);
+    let options = Options::default();
+    let (front, back) = (world.add_raw(Kind::Rep, &options), world.add_raw(Kind::Req, &options));
+    world.relay(front, Some(back)).unwrap();
+    let replier = world.add(Kind::Rep, &options);
+    world.connect(back, replier);
+    let askers = ["one", "two"].map(|name| {
+        let asker = world.add(Kind::Req, &options);
+        (world.connect(front, asker), name)
+    });
+    for (connection, name) in askers {
+        world.inject(connection, 0, &[0x8000_0007], name.as_bytes());
+    }
+    for (connection, name) in askers {
+        assert_eq!(answer(&mut world, replier), name);
+        let home = world.connections[connection].ends[1].arrived.last().unwrap();
+        assert_eq!(home[..], *[b"\x80\0\0\x07re: ", name.as_bytes()].concat());
+    }
+}
+
+#[test]
 fn messages_in_a_ring_of_devices_die_at_the_hop_limit() {
     for (kind, ttl) in [(Kind::Req, 1), (Kind::Req, 8), (Kind::Surveyor, 5), (Kind::Req, 255)] {
         let options = Options { ttl, ..Options::default() };
