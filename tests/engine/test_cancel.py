@@ -148,6 +148,26 @@ def test_what_came_for_several_that_are_cancelled_keeps_its_order() -> None:
     asyncio.run(main())
 
 
+def test_the_scopes_of_anyio_cancel_like_asyncio() -> None:
+    anyio = pytest.importorskip("anyio")
+
+    async def main() -> None:
+        async with Pull(listen=TCP) as pull, Push(send_queue=1) as push:
+            for _ in range(20):
+                with anyio.move_on_after(0.001) as scope:
+                    await pull.arecv()
+                assert scope.cancelled_caught
+            with anyio.move_on_after(0.001):
+                await push.asend(b"never")
+            push.dial(pull.addresses[0])
+            async with anyio.create_task_group() as group:
+                for number in range(50):
+                    group.start_soon(push.asend, b"%d" % number)
+                assert [await pull.arecv(PATIENCE) for _ in range(50)] == [b"%d" % number for number in range(50)]
+
+    anyio.run(main, backend="asyncio")
+
+
 def test_whoever_waited_longest_sends_first() -> None:
     async def main() -> None:
         async with Push(send_queue=2) as push, Pull(listen=TCP) as pull:

@@ -1,9 +1,10 @@
 //! `RealSocket`: a socket on the operating system's network.
 
 use bytes::Bytes;
+use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView, PySlice};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use sp_proto::{Answer, ContextId, Kind, OpError, Ticket, Time};
 use sp_real::{EndpointError, EndpointReport, Happening, OpenError, Peer, Socket, now};
 
@@ -188,9 +189,10 @@ impl RealSocket {
     ) -> PyResult<usize> {
         let socket = self.socket(py)?;
         let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
-        if view.getattr("readonly")?.is_truthy()? {
+        let target = PyBuffer::<u8>::get(&view)?;
+        let Some(cells) = target.as_mut_slice(py) else {
             return Err(pyo3::exceptions::PyTypeError::new_err("recv_into needs a buffer that can be written to"));
-        }
+        };
         let context = ContextId::from_number(context);
         let deadline = deadline(py, timeout)?;
         let body = match socket.take(context) {
@@ -198,13 +200,13 @@ impl RealSocket {
             Err(OpError::WouldBlock) => self.wait_to_recv(py, context, deadline)?,
             Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
         };
-        let (size, room) = (body.len(), view.len()?);
+        let (size, room) = (body.len(), cells.len());
         if size > room {
             socket.put_back(context, body);
             let text = format!("recv: the message has {size} bytes, and the buffer {room}; it can still be received");
             return Err(error(py, "TooLarge", text));
         }
-        view.set_item(PySlice::new(py, 0, size as isize, 1), PyBytes::new(py, &body))?;
+        cells.iter().zip(&body).for_each(|(cell, byte)| cell.set(*byte));
         Ok(size)
     }
 
