@@ -107,6 +107,16 @@ fn a_server_refuses_what_it_does_not_understand() {
 }
 
 #[test]
+fn a_status_is_told_with_what_it_usually_means() {
+    for (status, meaning) in
+        [(400, ", as a socket of another pattern does"), (404, ", as a listener at another path does"), (503, "")]
+    {
+        let said = PeerFault::Http(status).to_string();
+        assert_eq!(said, format!("WebSocket: it refused with HTTP status {status}{meaning}"));
+    }
+}
+
+#[test]
 fn a_client_refuses_what_is_no_agreement() {
     let good = response();
     for (what, text, fault) in [

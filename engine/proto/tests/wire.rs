@@ -28,6 +28,13 @@ fn a_greeting_is_eight_bytes_that_others_know() {
 }
 
 #[test]
+fn a_message_is_empty_without_a_body_and_words() {
+    assert!(Message::new("").is_empty());
+    assert!(!Message::new("x").is_empty());
+    assert!(!Message { header: [7][..].into(), ..Message::default() }.is_empty());
+}
+
+#[test]
 fn a_frame_is_a_length_and_a_message_with_its_routing_words() {
     let request = Message { header: [0x8000_0001].as_slice().into(), body: Bytes::from("hello") };
     assert_eq!(frame(&request), b"\x00\x00\x00\x00\x00\x00\x00\x09\x80\x00\x00\x01hello"[..]);

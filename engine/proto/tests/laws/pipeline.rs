@@ -82,6 +82,9 @@ fn whoever_waits_for_room_is_told_and_has_sent_nothing() {
     let wait = |push: &mut Socket, deadline| push.send_or_wait(start, ContextId::DEFAULT, "m".into(), deadline);
     let patient = wait(&mut push, None).unwrap().expect("nobody is there");
     assert!(patient.sends());
+    assert!(
+        !Socket::new(Kind::Pull, Options::default(), 1).unwrap().submit_recv(start, ContextId::DEFAULT, None).sends()
+    );
     let hasty = wait(&mut push, Some(later)).unwrap().expect("nobody is there");
     let fickle = wait(&mut push, None).unwrap().expect("nobody is there");
     assert_eq!(wait(&mut push, Some(start)), Err(OpError::TimedOut), "it may not wait at all");
@@ -108,7 +111,9 @@ fn whoever_waits_for_room_is_told_and_has_sent_nothing() {
 
     wait(&mut push, None).unwrap();
     let last = wait(&mut push, None).unwrap().expect("the queue is full");
+    assert!(!push.is_closed());
     push.close();
+    assert!(push.is_closed());
     assert_eq!(push.take_answer(last), Some(Answer::Failed(OpError::Closed)));
     assert_eq!(wait(&mut push, None), Err(OpError::Closed));
 }
