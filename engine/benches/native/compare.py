@@ -27,8 +27,9 @@ PORTS = itertools.count(23_000)
 
 # Row: what is measured, whether more is better, the roles, the transport, the size, the processors.
 ROWS = [
-    ("PUSH/PULL tcp 64 B, messages a second", True, ("pull", "push"), "tcp", 64, ("0", "1")),
-    ("PUSH/PULL tcp 1 KiB, messages a second", True, ("pull", "push"), "tcp", 1024, ("0", "1")),
+    ("PUSH/PULL tcp 64 B, each end on a core of its own, messages a second", True, ("pull", "push"), "tcp", 64, ("0", "1")),
+    ("PUSH/PULL tcp 64 B wherever the kernel puts them, messages a second", True, ("pull", "push"), "tcp", 64, ("-", "-")),
+    ("PUSH/PULL tcp 1 KiB, each end on a core of its own, messages a second", True, ("pull", "push"), "tcp", 1024, ("0", "1")),
     ("PUSH/PULL inproc 64 B, messages a second", True, ("threads",), "inproc", 64, ("-",)),
     ("REQ/REP tcp 64 B on one core, µs", False, ("rep", "req"), "tcp", 64, ("0", "0")),
     ("REQ/REP tcp 64 B on two cores, µs", False, ("rep", "req"), "tcp", 64, ("0", "1")),

@@ -108,9 +108,17 @@ impl Reader {
             }
             self.whole = buffer.split_to(len).freeze();
         }
+        Ok(self.ready().map(Input::Message))
+    }
+
+    /// The next message, if [`next`](Reader::next) has found it already, as it mostly has: that finds many at once.
+    pub fn ready(&mut self) -> Option<Bytes> {
+        if self.whole.is_empty() {
+            return None;
+        }
         self.whole.advance(self.type_len);
         let len = self.whole.get_u64() as usize;
-        Ok(Some(Input::Message(self.whole.split_to(len))))
+        Some(self.whole.split_to(len))
     }
 
     /// Is nothing left of what it was given, in `buffer` or taken from it?

@@ -52,6 +52,14 @@ impl Codec {
         }
     }
 
+    /// The next message, if it has been found already.
+    pub(crate) fn ready(&mut self) -> Option<Bytes> {
+        match self {
+            Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.ready(),
+            Codec::Web(_) => None,
+        }
+    }
+
     /// Is nothing left of what came, in `input` or taken from it?
     pub(crate) fn is_drained(&self, input: &BytesMut) -> bool {
         match self {

@@ -408,6 +408,11 @@ impl ByteWay {
                         *paused = true;
                         return Ok(None);
                     }
+                    if let Some(wire) = codec.ready() {
+                        self.last = wire.len();
+                        socket.handle_message(now, pipe, wire);
+                        continue;
+                    }
                     match codec.next(&mut self.input, &mut self.output).map_err(DownReason::Fault)? {
                         Some(Input::Message(wire)) => {
                             self.last = wire.len();

@@ -276,6 +276,14 @@ impl Core {
         (sent, stopped)
     }
 
+    /// The time at which a message is sent.
+    pub(crate) fn send_time(&mut self) -> Time {
+        if self.socket.kind().heeds_time() {
+            return clock::now();
+        }
+        self.gather.assumed_time().unwrap_or_else(clock::now)
+    }
+
     fn hand_over(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
         match self.socket.try_send(now, context, body) {
             Err((OpError::WouldBlock, body)) => {
@@ -867,7 +875,7 @@ const ACCEPTS_AT_ONCE: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Connections that are always provided for.
 const SMALL_CROWD: usize = 64;
-const SCRATCH_LEN: usize = 64 << 10;
+const SCRATCH_LEN: usize = 32 << 10;
 
 thread_local! {
     /// Where bytes land first. One for each thread, so that an idle connection holds no buffer.

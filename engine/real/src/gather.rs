@@ -23,6 +23,10 @@ pub(crate) struct Gather {
     run: u32,
     /// When they began.
     burst: Time,
+    /// They come so fast that the clock is not looked at for each.
+    rapid: bool,
+    /// Messages since it was.
+    unclocked: u32,
 }
 
 impl Gather {
@@ -42,7 +46,19 @@ impl Gather {
             held: 0,
             run: 0,
             burst: Time::ZERO,
+            rapid: false,
+            unclocked: 0,
         }
+    }
+
+    /// The time of the next message, if the clock need not be looked at: of a flood it is enough to know when some came.
+    pub(crate) fn assumed_time(&mut self) -> Option<Time> {
+        self.unclocked += 1;
+        if self.rapid && self.unclocked < UNCLOCKED {
+            return Some(self.last_send);
+        }
+        self.unclocked = 0;
+        None
     }
 
     /// So many messages were queued. Must they be written now, with all that was held back?
@@ -76,6 +92,7 @@ impl Gather {
         self.last_send = self.last_send.max(now);
         self.cost = now - began;
         if self.run >= RUN {
+            self.rapid = self.held >= RAPID;
             let cost = self.cost.clamp(FIRST_GAP, LONGEST_GAP);
             // A gap that gathered many messages may grow; one that gathered few was too long.
             self.gap = if self.held >= WORTHWHILE {
@@ -95,6 +112,7 @@ impl Gather {
         self.gap = Duration::ZERO;
         self.run = 0;
         self.held = 0;
+        self.rapid = false;
     }
 
     /// There was a pause. One may be the doing of the scheduler, which must not end a long burst; several end it.
@@ -108,7 +126,8 @@ impl Gather {
 
     /// How long somebody else who looks after the tail of the burst may wait until the next look; none if the burst is
     /// over. Each look costs the sender a turn on its core, so what a tail waits is in proportion to its burst.
-    pub(crate) fn next_look(&self, now: Time) -> Option<Duration> {
+    pub(crate) fn next_look(&mut self, now: Time) -> Option<Duration> {
+        self.rapid &= now - self.last_send <= PAUSE;
         let goes_on = self.held > 0 || now - self.last_send < RECENT;
         goes_on.then(|| ((self.last_send - self.burst) / 8).clamp(Gather::FIRST_LOOK, Gather::LAST_LOOK))
     }
@@ -127,6 +146,9 @@ const RUN: u32 = 16;
 const LONGEST_RUN: u32 = 1_024;
 /// Messages in one write that make a longer gap worth trying.
 const WORTHWHILE: u32 = 8;
+/// Messages in one write that are a flood, of which one in so many is clocked.
+const RAPID: u32 = 64;
+const UNCLOCKED: u32 = 4;
 /// The longest gap where writing takes longer than the limit: to thousands of peers.
 const LONGEST_GAP: Duration = Duration::from_millis(10);
 /// Within such a time a burst may go on.
@@ -179,5 +201,16 @@ mod tests {
         }
         let due = gather.due().unwrap();
         assert!(due <= gather.last_send + Duration::from_micros(50));
+    }
+
+    #[test]
+    fn after_a_flood_the_clock_is_looked_at_again() {
+        let mut gather = Gather::new(Duration::from_micros(50));
+        feed(&mut gather, 150, 100_000);
+        let assumed = (0..100).filter(|_| gather.assumed_time().is_some()).count();
+        assert_eq!(assumed, 75);
+        let later = gather.last_send + Duration::from_micros(200);
+        assert!(gather.next_look(later).is_some(), "the burst may go on");
+        assert_eq!(gather.assumed_time(), None);
     }
 }

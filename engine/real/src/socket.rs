@@ -301,7 +301,8 @@ impl Socket {
     /// of first that they will want.
     pub fn try_send_quietly(&self, context: ContextId, body: Bytes) -> Result<Bells, (OpError, Bytes)> {
         let mut core = self.shared.core.lock();
-        let result = core.try_send_quietly(now(), context, body).map(Bells);
+        let now = core.send_time();
+        let result = core.try_send_quietly(now, context, body).map(Bells);
         if result.is_err() || !core.is_as_left() {
             self.shared.leave(core);
         }
