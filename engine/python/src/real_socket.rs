@@ -4,7 +4,7 @@ use bytes::Bytes;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PySlice};
 use sp_proto::{Answer, ContextId, Kind, OpError, Ticket, Time};
 use sp_real::{EndpointError, EndpointReport, Happening, OpenError, Peer, Socket, now};
 
@@ -189,10 +189,9 @@ impl RealSocket {
     ) -> PyResult<usize> {
         let socket = self.socket(py)?;
         let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
-        let target = PyBuffer::<u8>::get(&view)?;
-        let Some(cells) = target.as_mut_slice(py) else {
+        if view.getattr("readonly")?.is_truthy()? {
             return Err(pyo3::exceptions::PyTypeError::new_err("recv_into needs a buffer that can be written to"));
-        };
+        }
         let context = ContextId::from_number(context);
         let deadline = deadline(py, timeout)?;
         let body = match socket.take(context) {
@@ -200,13 +199,14 @@ impl RealSocket {
             Err(OpError::WouldBlock) => self.wait_to_recv(py, context, deadline)?,
             Err(wrong) => return Err(self.failure(py, "recv", &wrong)),
         };
-        let (size, room) = (body.len(), cells.len());
+        let (size, room) = (body.len(), view.len()?);
         if size > room {
             socket.put_back(context, body);
             let text = format!("recv: the message has {size} bytes, and the buffer {room}; it can still be received");
             return Err(error(py, "TooLarge", text));
         }
-        cells.iter().zip(&body).for_each(|(cell, byte)| cell.set(*byte));
+        let place = view.get_item(PySlice::new(py, 0, size as isize, 1))?;
+        PyBuffer::<u8>::get(&place)?.copy_from_slice(py, &body)?;
         Ok(size)
     }
 
