@@ -204,6 +204,27 @@ def test_an_option_out_of_range_is_explained(options, said):
         Push(**options)
 
 
+def test_a_priority_given_to_the_socket_is_sent_where_it_belongs():
+    with pytest.raises(OptionError, match=r"call \.dial\(address, priority=1\) or \.listen"):
+        Req(dial="inproc://x", priority=1)
+    with pytest.raises(OptionError, match="recv_priority belongs to an address"):
+        Pull(recv_priority=2)
+
+
+def test_the_worlds_are_imported_when_they_are_asked_for():
+    script = """
+import sys
+import workbench.engine as engine
+assert "simpy" not in sys.modules
+assert {"RealWorld", "VirtualWorld"} <= set(engine.__all__)
+assert engine.RealWorld.__module__ == "workbench.engine.real"
+assert "simpy" not in sys.modules
+from workbench.engine import VirtualWorld
+assert not hasattr(engine, "OtherWorld")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_priorities_are_from_1_to_16():
     with Req() as req:
         for priority in (0, 17, -1):

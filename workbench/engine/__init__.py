@@ -2,8 +2,11 @@
 
 Sockets, one class for each role: Pair, Bus, Pub, Sub, Push, Pull, Req, Rep, Surveyor, Respondent
 (workbench.engine.socket). Exceptions: workbench.engine.errors.
-What a behaviour sees of a world: World, Host (workbench.engine.world), and the two worlds: RealWorld, VirtualWorld.
+What a behaviour sees of a world: World, Host (workbench.engine.world), and the two worlds: RealWorld, VirtualWorld. The
+worlds are imported when they are first asked for, because the virtual one brings SimPy with it.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from workbench.engine.device import Device
 from workbench.engine.errors import (
@@ -37,6 +40,10 @@ from workbench.engine.socket import (
 )
 from workbench.engine.tls import Tls
 
+if TYPE_CHECKING:
+    from workbench.engine.real import RealWorld
+    from workbench.engine.virtual import VirtualWorld
+
 __all__ = [
     "AddressError",
     "Bus",
@@ -57,6 +64,7 @@ __all__ = [
     "Pub",
     "Pull",
     "Push",
+    "RealWorld",
     "Rep",
     "Req",
     "Respondent",
@@ -67,4 +75,15 @@ __all__ = [
     "TimedOut",
     "Tls",
     "TooLarge",
+    "VirtualWorld",
 ]
+
+_LATER = {"RealWorld": "workbench.engine.real", "VirtualWorld": "workbench.engine.virtual"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)

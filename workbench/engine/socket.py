@@ -46,7 +46,7 @@ from typing import Self
 from workbench._engine import RealSocket
 from workbench.engine.attendant import OnEvent
 from workbench.engine.end import Address, End
-from workbench.engine.errors import TimedOut
+from workbench.engine.errors import OptionError, TimedOut
 from workbench.engine.tls import Tls
 from workbench.engine.waiting import Loop
 from workbench.engine.world import Data, Topic, topic_bytes
@@ -73,6 +73,12 @@ class Socket(End):
         `on_event` is called with each Event, in a thread of its own. Raises OptionError, AddressError or
         EndpointFailed.
         """
+        for name in ("priority", "recv_priority"):
+            if name in options:
+                raise OptionError(
+                    f"{name} belongs to an address and not to the socket: call .dial(address, {name}={options[name]}) "
+                    f"or .listen(address, {name}={options[name]})"
+                )
         native = RealSocket(self.kind, False, **options)
         self._loop = Loop(native)
         # Frames of Python less for each message, unless a subclass has its own method.
