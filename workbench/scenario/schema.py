@@ -443,9 +443,11 @@ class Service(Model):
     behaviour: Behaviour | None = Field(
         default=None,
         description="A Python function that takes the place of the declared service: 'file.py:function', beside "
-        "the scenario.",
+        "the scenario. It goes: async def function(host, peers, **options).",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="Free values, handed to the behaviour.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Free values, handed to the behaviour by name as they stand."
+    )
 
 
 class Workload(Model):
@@ -482,9 +484,11 @@ class Workload(Model):
     behaviour: Behaviour | None = Field(
         default=None,
         description="A Python function that takes the place of the declared clients: 'file.py:function', beside "
-        "the scenario.",
+        "the scenario. It goes: async def function(host, peers, **options).",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="Free values, handed to the behaviour.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Free values, handed to the behaviour by name as they stand."
+    )
 
 
 class Fault(Model):
