@@ -130,6 +130,17 @@ def test_lint_of_what_is_shipped_and_of_a_broken_file(workbench: Any, small: Pat
     assert ended.err == "1 error\n"
 
 
+def test_lint_looks_for_the_behaviours_as_well(workbench: Any, small: Path) -> None:
+    behaviour = "workers: 2, behaviour: 'own.py:serve'"
+    small.write_text(small.read_text().replace("workers: 2", behaviour))
+    workbench.file("own.py", "print('imported')\nasync def sevre(host, peers): ...\n")
+    ended = workbench("lint", "small.yaml")
+    assert (ended.code, ended.err) == (2, "imported\n1 error\n")
+    assert ended.out == "behaviour own.py:serve: own.py has no function 'serve'; it has: sevre\n"
+    workbench.file("own.py", "async def serve(host, peers): ...\n")
+    assert workbench("lint", "small.yaml").out == "small.yaml: fine\n"
+
+
 def test_schema_explain_and_peers(workbench: Any) -> None:
     assert json.loads(workbench("schema").out) == json_schema()
     assert "poisson 200/s" in workbench("explain", "workloads.load").out

@@ -72,13 +72,6 @@ def start(custom: Custom, host: Host, peers: Peers, options: dict[str, Any]) -> 
         raise _refusal(custom.__name__, str(error)) from error
 
 
-def references(scenario: Scenario) -> list[str]:
-    """The behaviours that a scenario names, each once."""
-    named = [service.behaviour for service in scenario.services.values()]
-    named += [workload.behaviour for workload in scenario.workloads.values()]
-    return list(dict.fromkeys(reference for reference in named if reference is not None))
-
-
 def fingerprints(scenarios: Iterable[Scenario]) -> dict[str, str]:
     """The SHA-256 of each file with behaviours, by its name in the scenario; with another text it is another run.
 
@@ -86,7 +79,7 @@ def fingerprints(scenarios: Iterable[Scenario]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for scenario in scenarios:
-        for reference in references(scenario):
+        for reference in scenario.behaviours():
             load_behaviour(scenario, reference)
             name = reference.partition(":")[0]
             found[name] = hashlib.sha256(((scenario.directory or Path.cwd()) / name).read_bytes()).hexdigest()

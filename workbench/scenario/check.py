@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path as FilePath
 
-from workbench.scenario.expect import metric_named, same_value
+from workbench.scenario.expect import OBSERVED, metric_named, same_value
 from workbench.scenario.paths import Path
 from workbench.scenario.schema import BEHAVIOUR, Fault, Scenario, Service, Workload
 from workbench.scenario.units import DURATION, SIZE, nearest, shown, write
@@ -118,16 +118,22 @@ class _Known:
         self.sites = names("sites", scenario.sites)
         self.services = names("services", scenario.services)
         self.workloads = names("workloads", scenario.workloads)
+        self.gone = gone
         self.links_whole = not any(path[0] in ("links", "sites") for path in gone)
         self.links = {frozenset(link.between) for link in scenario.links}
+        self.parts_whole = not any(path[0] in ("services", "workloads") for path in gone)
         self.faults_whole = not any(path[0] == "faults" for path in gone)
 
     def site(
         self, name: str, path: Path, part: tuple[int, int] | None = None, *, key: bool = False
     ) -> Iterator[Finding]:
         """A finding if there is no such site."""
-        if name not in self.sites:
+        if name not in self.sites and ("sites",) not in self.gone:
             yield _unknown("site", name, self.sites, path, part, key=key)
+
+    def service(self, name: str) -> bool:
+        """Is there such a service, or may there be?"""
+        return name in self.services or ("services",) in self.gone
 
 
 def _unknown(
@@ -236,7 +242,7 @@ def _workloads(scenario: Scenario, known: _Known) -> Iterator[Finding]:
             yield Finding(
                 (*path, "alone"), "'alone' needs the real world; in the virtual world nothing competes for processors"
             )
-        if workload.to not in known.services:
+        if not known.service(workload.to):
             yield _unknown("service", workload.to, known.services, (*path, "to"))
             continue
         service = scenario.services.get(workload.to)
@@ -249,7 +255,7 @@ def _conversation(
 ) -> Iterator[Finding]:
     """A workload and its service: do they fit, and can they reach each other?"""
     path: Path = ("workloads", name)
-    if service.behaviour is None and workload.behaviour is None:
+    if service.behaviour is None and workload.behaviour is None and (*path, "load") not in known.gone:
         if workload.load.kind == "flood" and service.pattern != "collect":
             yield Finding(
                 (*path, "load"),
@@ -322,6 +328,15 @@ def _target(scenario: Scenario, known: _Known, at: int, fault: Fault) -> Iterato
             )
         return
     service, separator, site = fault.target.rpartition("@")
+    if not separator and site not in known.sites and site in scenario.services:
+        places = [f"{site}@{place}" for place in scenario.services[site].at]
+        yield Finding(
+            path,
+            f"'{site}' is a service; a fault hits 'service@site', or a site",
+            f"did you mean '{places[0]}'?" if places else "",
+            ", ".join(places),
+        )
+        return
     offset = len(service) + len(separator)
     part = (offset, offset + len(site)) if site else None
     if not separator and site not in known.sites and site in scenario.services:
@@ -334,7 +349,7 @@ def _target(scenario: Scenario, known: _Known, at: int, fault: Fault) -> Iterato
         )
         return
     wrong = [*known.site(site, path, part)]
-    if separator and service not in known.services:
+    if separator and not known.service(service):
         wrong.append(_unknown("service", service, known.services, path, (0, len(service)) if service else None))
     yield from wrong
     if wrong:
@@ -444,7 +459,7 @@ def _larger_section(scenario: Scenario) -> str:
 
 def _compare(scenario: Scenario) -> Iterator[Finding]:
     compare = scenario.compare
-    for at, metric in enumerate(compare.metrics):
+    for at, metric in enumerate(compare.metrics if scenario.workloads else ()):
         yield from _workload_of(metric, list(scenario.workloads), ("compare", "metrics", at))
     if not scenario.sweep:
         if compare.path is not None or compare.baseline is not None:
@@ -461,11 +476,14 @@ def _compare(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _expectations(scenario: Scenario, gone: frozenset[Path]) -> Iterator[Finding]:
-    workloads = _Known(scenario, gone).workloads
+    known = _Known(scenario, gone)
     for at, expectation in enumerate(scenario.expect):
         path: Path = ("expect", at)
         metric = metric_named(expectation.metric)
-        yield from _workload_of(expectation.metric, workloads, path)
+        if ("workloads",) not in gone:
+            yield from _workload_of(expectation.metric, known.workloads, path)
+        if metric.name.startswith(OBSERVED) and known.parts_whole and not scenario.behaviours():
+            yield Finding(path, f"'{metric.name}' is what a behaviour observes, and the scenario has none")
         needs_fault = metric.phase is not None or metric.name in ("failover_time", "failback_time")
         if needs_fault and not scenario.faults and not any(lost[0] == "faults" for lost in gone):
             what = f"'.{metric.phase}'" if metric.phase else f"'{metric.name}'"

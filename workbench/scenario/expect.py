@@ -6,6 +6,7 @@ perhaps a tolerance (in the same unit), and perhaps the points of the sweep it i
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping
@@ -53,6 +54,10 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
 }
 """Every metric: the kind of its quantity (None: a count) and what it says."""
 
+OBSERVED = "observed."
+"""What metrics begin with that behaviours report by `world.observe`: observed.NAME.mean and so on."""
+_OBSERVED = re.compile(r"observed\.[\w.-]+\.(?:mean|p50|p99|count)")
+
 PHASES = ("before", "during", "after")
 """Suffixes of a metric: relative to the first fault's start and the last restore, by the time a request was sent.
 
@@ -84,8 +89,8 @@ class Metric:
 
     @property
     def kind(self) -> Kind | None:
-        """The kind of its quantity; None for a count."""
-        return METRICS[self.name][0]
+        """The kind of its quantity; None for a count, and for what behaviours observe."""
+        return METRICS[self.name][0] if self.name in METRICS else None
 
     def __str__(self) -> str:
         return (f"{self.workload}:" if self.workload else "") + self.name + (f".{self.phase}" if self.phase else "")
@@ -156,6 +161,13 @@ def parse_expectation(text: str | Expectation) -> Expectation:
     if len(text) > LONGEST:
         raise QuantityError(f"the expectation {shown(text, 30)} is too long")
     claim, _, condition = _split_when(text)
+    if arrow := re.search(r"=[<>]", claim):
+        raise QuantityError(
+            f"'{arrow.group()}' is no comparison",
+            hint=f"did you mean '{arrow.group()[::-1]}'?",
+            allowed="<, <=, ==, !=, >=, >, and '= value ± tolerance'",
+            span=arrow.span(),
+        )
     found = _SHAPE.fullmatch(claim)
     if found is None:
         raise QuantityError(
@@ -198,6 +210,15 @@ def metric_named(text: str) -> Metric:
     stem, dot, last = rest.rpartition(".")
     if dot and last in PHASES:
         name, phase = stem, last
+    if _OBSERVED.fullmatch(rest) and not workload:
+        return Metric(rest)
+    if name.startswith(OBSERVED):
+        raise QuantityError(
+            f"unknown metric {shown(rest)}",
+            hint="it goes observed.NAME.mean, with the name that a behaviour gives to 'observe', and no workload",
+            allowed=".mean, .p50, .p99, .count",
+            span=(offset, offset + len(rest)),
+        )
     if name not in METRICS:
         meant = nearest(name, list(METRICS))
         if not meant and "." in name:
@@ -212,6 +233,12 @@ def metric_named(text: str) -> Metric:
     if phase is not None and not name.startswith(_PHASED):
         raise QuantityError(f"the metric '{name}' has no '.{phase}'", span=(offset + len(name), offset + len(rest)))
     return Metric(name, workload or None, phase)
+
+
+def is_metric(text: str) -> bool:
+    """Is it a metric's name, or the beginning of one?"""
+    name = text.rpartition(":")[2]
+    return any(f"{known}.".startswith(f"{name}.") or name.startswith(f"{known}.") for known in METRICS)
 
 
 def same_value(one: Any, other: Any) -> bool:
@@ -279,6 +306,13 @@ def _value(text: str, metric: Metric, offset: int) -> float:
     except ValueError:
         bare = None
     kind = metric.kind
+    if bare is None and metric.name.startswith(OBSERVED) and not metric.name.endswith(".count"):
+        for unit in (DURATION, RATE, FRACTION):
+            with contextlib.suppress(QuantityError):
+                return parse(text, unit)
+        raise QuantityError(
+            f"{shown(text)} is neither a number nor a duration, a rate or a share", span=(offset, offset + len(text))
+        )
     if kind is None:
         if bare is None or not math.isfinite(bare):
             raise QuantityError(

@@ -57,7 +57,7 @@ def explain(path: str = "") -> str:
         if len(steps) == 1:
             return _page(f"kind: {steps[0]}", (kind.__doc__ or "").splitlines()[0], kind, [])
         model, steps = kind, steps[1:]
-    elif steps[0] in expect.METRICS or steps[0] == "metrics":
+    elif steps[0] in ("metrics", "observed") or expect.is_metric(".".join(steps)):
         return _metrics()
     name, info = _find(model, steps, path)
     return _entry(path, name, info)
@@ -281,6 +281,10 @@ def _metrics() -> str:
         lines.append(f"  {name:<{width}}{text} ({unit})")
     lines += [
         "",
+        _filled(
+            "observed.NAME.mean, .p50, .p99 and .count: what behaviours report by world.observe(NAME, value, unit), "
+            "compared in its unit; a value with a unit is taken in seconds, per second, or as a fraction."
+        ),
         _filled("A workload's name and a colon before it: that workload only, as in 'new-york:cross_site_share'."),
     ]
     lines += [

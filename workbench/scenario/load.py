@@ -37,8 +37,12 @@ _STAND_INS: dict[Path, Any] = {
     ("name",): "unnamed",
     ("run",): {"duration": "240 h"},
     ("run", "duration"): "240 h",
+    ("sites",): {},
+    ("services",): {},
+    ("workloads",): {},
+    ("workloads", "*", "load"): "closed",
 }
-"""What stands in for small things that are missing or wrong while the rest is looked at."""
+"""What stands in for things that are missing or wrong while the rest is looked at; * is any name."""
 
 _M = TypeVar("_M", bound=Model)
 
@@ -334,7 +338,7 @@ class _Loading:
         first = True
         while True:
             try:
-                return model.model_validate(tree.plain()), tree, frozenset(gone)
+                return model.model_validate(tree.plain(), context=None if first else "partial"), tree, frozenset(gone)
             except ValidationError as error:
                 errors = error.errors(include_url=False)
             if first:
@@ -343,14 +347,19 @@ class _Loading:
             # Only the first look is reported: what a later one misses was taken out by us.
             first = False
             lacking = {error["loc"] for error in errors if error["type"] == "missing"}
-            stood_in = lacking & _STAND_INS.keys() if model is Scenario else set()
+            stood_in = {loc for loc in lacking if _general(loc) in _STAND_INS} if model is Scenario else set()
             out = {_guilty(error) for error in errors if error["loc"] not in stood_in}
             if () in out:
                 return None, tree, frozenset(gone)
+            for path, names in [(path, _names(tree, path)) for path in out]:
+                if names is not None:
+                    # A list of names is as good as a mapping to nothing, once it is told.
+                    tree = put(Scenario, tree, path, graft(dict.fromkeys(names), tree.at(path)[0].place))
+                    out.remove(path)
             tree = without(tree, out)
-            gone |= out
+            gone |= out | stood_in
             for path in stood_in:
-                tree = put(Scenario, tree, path, graft(_STAND_INS[path], tree.place, tree.place))
+                tree = put(Scenario, tree, path, graft(_STAND_INS[_general(path)], tree.place, tree.place))
 
     def _found(self, findings: Iterable[Finding], tree: Node) -> None:
         for finding in islice(findings, MOST_PROBLEMS + 1):
@@ -365,6 +374,20 @@ class _Loading:
             self.problems.append(
                 place.problem(finding.message, hint=finding.hint, allowed=finding.allowed, explain=explain)
             )
+
+
+def _general(path: Path) -> Path:
+    """A path with any name of a workload for the one it has."""
+    return (path[0], "*", *path[2:]) if len(path) == 3 and path[0] == "workloads" else path
+
+
+def _names(tree: Node, path: Path) -> list[str] | None:
+    """The names in a list of sites, which should have been a mapping."""
+    node, found = tree.at(path)
+    if path != ("sites",) or found != path or not isinstance(node.value, list):
+        return None
+    names = [child.value for child in node.value]
+    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def _problems(model: type[Model], tree: Node, errors: Sequence[Any], excused: set[Path]) -> list[Problem]:
@@ -440,14 +463,13 @@ def _wrong(tree: Node, error: Any, loc: Path, explain: str) -> Problem:
         if ctx["span"] and path == loc:
             place = place.part(*ctx["span"])
         return place.problem(ctx["message"], hint=ctx["hint"], allowed=ctx["allowed"], explain=explain)
-    given = describe(node.plain()) if path == loc else "nothing"
-    hint = ""
+    given, hint = describe(node.plain()) if path == loc else "nothing", ""
     name = f"'{loc[-1]}'" if loc and isinstance(loc[-1], str) else "this"
     match error["type"]:
         case "dict_type" | "model_type" | "model_attributes_type":
             message = f"expected a mapping for {name}, not {given}"
-            if isinstance(plain := node.plain(), list) and plain and all(isinstance(item, str) for item in plain[:3]):
-                hint = f"did you mean {{{', '.join(f'{item}: ' for item in plain[:3])}{', …' * (len(plain) > 3)}}}?"
+            names = _names(tree, loc)
+            hint = f"did you mean {{{', '.join(f'{name}: ' for name in names)}}}?" if names is not None else ""
         case "tuple_type" | "list_type":
             message = f"expected a list for {name}, not {given}"
         case "too_short":

@@ -26,6 +26,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     PrivateAttr,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -137,6 +138,17 @@ def _whole_size(value: Any) -> int:
     if size > LARGEST_MESSAGE:
         raise QuantityError(f"a message of {write(size, SIZE)} is too large; at most {LARGEST_MESSAGE:,} B fit")
     return int(size)
+
+
+def _filled() -> tuple[AfterValidator, Any]:
+    """A mapping with something in it; it may be empty in what is left of a scenario that is wrong (see the loader)."""
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        if not value and not info.context:
+            raise PydanticCustomError("too_short", "it is empty")
+        return value
+
+    return AfterValidator(validate), Field(json_schema_extra={"minProperties": 1})
 
 
 def _name(value: str) -> str:
@@ -670,12 +682,12 @@ class Scenario(Model):
         description="Another scenario file, relative to this one, that this one builds on: mappings are merged, "
         "all else is replaced.",
     )
-    sites: Annotated[dict[Name, Site], Field(min_length=1)] = Field(description="The places: name -> site.")
+    sites: Annotated[dict[Name, Site], *_filled()] = Field(description="The places: name -> site.")
     links: tuple[Link, ...] = Field(
         default=(), description="The links between sites. Clients reach the sites theirs has a link to, and no others."
     )
-    services: Annotated[dict[Name, Service], Field(min_length=1)] = Field(description="What answers: name -> service.")
-    workloads: Annotated[dict[Name, Workload], Field(min_length=1)] = Field(description="What asks: name -> workload.")
+    services: Annotated[dict[Name, Service], *_filled()] = Field(description="What answers: name -> service.")
+    workloads: Annotated[dict[Name, Workload], *_filled()] = Field(description="What asks: name -> workload.")
     routing: Routing = Field(
         default="round-robin",
         description="How clients choose among the instances of a service. round-robin: all in turn. priority: "
@@ -722,6 +734,12 @@ class Scenario(Model):
         if one == other:
             return self.sites[one].within
         return next((link for link in self.links if set(link.between) == {one, other}), None)
+
+    def behaviours(self) -> list[str]:
+        """The behaviours that it names, each once."""
+        named = [service.behaviour for service in self.services.values()]
+        named += [workload.behaviour for workload in self.workloads.values()]
+        return list(dict.fromkeys(reference for reference in named if reference is not None))
 
     def fault_events(self) -> tuple[FaultEvent, ...]:
         """Everything that happens to the topology, in order of time; the ends that ``for`` implies are included."""
