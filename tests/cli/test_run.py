@@ -199,7 +199,7 @@ async def serve(host, peers):
         ("host.world.observe('seen', None)", "OptionError: observe('seen', None): an observation is a finite number"),
         ("host.world.observe('seen', '1')", "OptionError: observe('seen', '1'): an observation is a finite number"),
         ("host.world.observe('seen', numpy.nan)", "OptionError: observe('seen', nan): an observation is a finite"),
-        ("host.world.observe('', 1)", "OptionError: observe('', …, '1'): the name and the unit"),
+        ("host.world.observe('', 1)", "OptionError: observe('', …, '1'): the name of an observation has letters"),
         ("await host.world.sleep(-1)", "OptionError: sleep(-1): the time to sleep is out of range"),
         ("await host.world.sleep(float('nan'))", "OptionError: sleep(nan): the time to sleep is out of range"),
     ],
@@ -230,6 +230,37 @@ def test_an_interruption_by_a_behaviour_is_an_interruption(workbench: Any, how: 
     assert (ended.code, ended.out) == (130, ""), ended
     assert ended.err.splitlines()[-1] == "interrupted"
     assert "Traceback" not in ended.err
+
+
+OBSERVING = """\
+async def serve(host, peers):
+    rep = host.socket("rep")
+    rep.listen(peers.listen)
+    while True:
+        asked = await rep.arecv()
+        host.world.observe("pause", 0.002, "s")
+        host.world.observe("depth", 3, "keys")
+        await rep.asend(asked)
+"""
+
+
+@pytest.mark.parametrize("world", ["virtual", "real"])
+def test_what_a_behaviour_observes_is_shown_with_its_unit_and_can_be_expected(workbench: Any, world: str) -> None:
+    workbench.file("own.py", OBSERVING)
+    expect = 'expect: ["observed.pause.p99 <= 2 ms", "observed.depth.mean == 4", "observed.depth.count > 10"]\n'
+    scenario = workbench.file("own.yaml", WITH_A_BEHAVIOUR + expect)
+    ended = workbench("run", scenario, "--world", world, "--jobs", 1)
+    assert ended.code == 1, ended
+    assert "holds observed.pause.p99 <= 2 ms" in ended.out
+    assert "FAILS observed.depth.mean == 4: it is 3.00 keys" in ended.out
+    assert "holds observed.depth.count > 10" in ended.out
+    (run,) = workbench.runs("own")
+    metrics = json.loads((run / "summary.json").read_text())["points"][0]["metrics"]
+    assert {name: metrics[f"observed.{name}"]["unit"] for name in ("pause.mean", "depth.p50", "depth.count")} == {
+        "pause.mean": "s",
+        "depth.p50": "keys",
+        "depth.count": "count",
+    }
 
 
 PRINTING = """\

@@ -162,9 +162,10 @@ def test_tallies_add_up() -> None:
 
 def test_observations_become_metrics_of_their_own() -> None:
     seen = [("wait", float(value), "s") for value in range(101)] + [("hit", True, "1"), ("hit", False, "1")]
-    metrics = observed(seen)
+    metrics, units = observed(seen)
     assert metrics["observed.wait.mean"] == metrics["observed.wait.p50"] == 50
     assert metrics["observed.wait.p99"] == pytest.approx(99)
     assert metrics["observed.wait.count"] == 101
     assert metrics["observed.hit.mean"] == 0.5
-    assert observed([]) == {}
+    assert observed([]) == ({}, {})
+    assert (units["observed.wait.p99"], units["observed.hit.mean"]) == ("s", "ratio")

@@ -92,7 +92,7 @@ def play_once(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         crew.dismiss()
     readings = _readings(scenario, replies)
     measured = measure(window_of(scenario), readings)
-    observations = [tuple(row) for reply in replies for row in reply["observations"]]
+    seen, units = observed(tuple(row) for reply in replies for row in reply["observations"])
     late = max(reply["late"] for reply in replies)
     if late > 0.1:
         notes.append(f"the run ended {late:.2f} s late: the processes had too little of the processor")
@@ -100,12 +100,13 @@ def play_once(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         point=point,
         index=index,
         seed=seed,
-        metrics=measured.metrics | observed(observations),
+        metrics=measured.metrics | seen,
         histograms=measured.histograms,
         timeline=measured.timeline,
         counts=measured.counts,
         wall_s=time.perf_counter() - started,
         notes=notes,
+        units=units,
     )
 
 

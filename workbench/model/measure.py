@@ -192,17 +192,20 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
     return Measured(metrics, histograms, timeline, counts)
 
 
-def observed(observations: Iterable[tuple[str, float, str]]) -> dict[str, float]:
-    """The mean, the median and the 99th percentile of what behaviours have observed, by name."""
+def observed(observations: Iterable[tuple[str, float, str]]) -> tuple[dict[str, float], dict[str, str]]:
+    """The mean, the median and the 99th percentile of what behaviours have observed, by name, and their units."""
     values: dict[str, list[float]] = {}
-    for name, value, _ in observations:
+    units: dict[str, str] = {}
+    for name, value, unit in observations:
         values.setdefault(name, []).append(float(value))
+        for what in ("mean", "p50", "p99"):
+            units.setdefault(f"observed.{name}.{what}", "ratio" if unit == "1" else unit)
     metrics: dict[str, float] = {}
     for name, seen in values.items():
         metrics[f"observed.{name}.mean"] = float(np.mean(seen))
         metrics[f"observed.{name}.p50"], metrics[f"observed.{name}.p99"] = map(float, np.quantile(seen, (0.5, 0.99)))
         metrics[f"observed.{name}.count"] = len(seen)
-    return metrics
+    return metrics, units
 
 
 def _name(metrics: dict[str, float], prefix: str, suffix: str, tally: Tally) -> None:

@@ -334,7 +334,7 @@ def _forest_panel(
 ) -> None:
     found = [values[metric] for side in sides for _, values in side.values() if metric in values]
     ends = [end for estimate in found for end in (estimate.value, estimate.low, estimate.high) if end is not None]
-    factor, unit = axis_unit(ends, metric_unit(metric))
+    factor, unit = axis_unit(ends, found[0].unit if found else metric_unit(metric))
     for row, label in enumerate(rows):
         for place, (side, name) in enumerate(zip(sides, names, strict=True)):
             height = row + (place - (len(sides) - 1) / 2) * 0.42
@@ -371,10 +371,11 @@ def _bars(
     colour: Mapping[Hashable, str],
     baseline: str,
 ) -> None:
-    missing = Estimate(None, None, None, metric_unit(metric), 0)
+    kept = compare.unit_of(metric, *here.values())
+    missing = Estimate(None, None, None, kept, 0)
     found = {name: here[name].metrics.get(metric, missing) if name in here else missing for name in names}
     longest = max((estimate.high or estimate.value or 0.0 for estimate in found.values()), default=0.0)
-    factor, unit = axis_unit([longest], metric_unit(metric))
+    factor, unit = axis_unit([longest], kept)
     for place, (name, estimate) in enumerate(found.items()):
         if estimate.value is None:
             panel.text(

@@ -13,7 +13,6 @@ from workbench.results.result import Estimate, Point, Result
 from workbench.results.wording import (
     metric_label,
     metric_order,
-    metric_unit,
     quantity_text,
     setting_label,
 )
@@ -101,7 +100,7 @@ def distance_grid(content: Beside) -> Grid:
 
 
 def _row(one: Point, other: Point, metric: str, paired: bool) -> Row:
-    unit = metric_unit(metric)
+    unit = compare.unit_of(metric, one, other)
     if paired:
         pairs = compare.paired(one, other, metric)
         difference = estimate.difference([pair[0] for pair in pairs], [pair[1] for pair in pairs], unit)

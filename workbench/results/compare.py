@@ -68,7 +68,7 @@ def compare(baseline: Point, other: Point, metric: str, *, by: By = "difference"
     """
     pairs = paired(baseline, other, metric)
     first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    unit = metric_unit(metric)
+    unit = unit_of(metric, baseline, other)
     difference = estimate.difference(first, second, unit)
     ratio = ratio_of(first, second)
     return Verdict(
@@ -90,6 +90,11 @@ def paired(baseline: Point, other: Point, metric: str) -> list[tuple[float, floa
         for run in sorted(baseline.replications, key=lambda run: run.index)
         if run.index in partners and metric in run.metrics and metric in partners[run.index].metrics
     ]
+
+
+def unit_of(metric: str, *points: Point) -> str:
+    """The unit of a metric at some points, which its name alone need not tell."""
+    return next((point.metrics[metric].unit for point in points if metric in point.metrics), metric_unit(metric))
 
 
 def ratio_of(baseline: Sequence[float], other: Sequence[float]) -> Estimate | None:
@@ -183,7 +188,7 @@ def _undecided(subject: str, phrase: str, value: Estimate, same: float) -> str:
 
 
 def _values(baseline: Point, other: Point, metric: str) -> tuple[Estimate, Estimate]:
-    empty = Estimate(None, None, None, metric_unit(metric), 0)
+    empty = Estimate(None, None, None, unit_of(metric, baseline, other), 0)
     return baseline.metrics.get(metric, empty), other.metrics.get(metric, empty)
 
 

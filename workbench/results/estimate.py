@@ -28,8 +28,11 @@ def estimates(replications: Sequence[Replication]) -> dict[str, Estimate]:
     averaged over those, and its `n` says how many they were.
     """
     names = dict.fromkeys(name for replication in replications for name in replication.metrics)
+    units = {name: unit for replication in reversed(replications) for name, unit in replication.units.items()}
     return {
-        name: mean([run.metrics[name] for run in replications if name in run.metrics], metric_unit(name))
+        name: mean(
+            [run.metrics[name] for run in replications if name in run.metrics], units.get(name, metric_unit(name))
+        )
         for name in names
     }
 

@@ -84,6 +84,8 @@ class Replication:
     events: int = 0
     wall_s: float = 0.0
     notes: Sequence[str] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Of the metrics whose names do not tell: those that behaviours observe."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeline", tuple(self.timeline))
@@ -118,7 +120,7 @@ class Replication:
             "events": int(self.events),
             "wall_s": float(self.wall_s),
             "notes": list(self.notes),
-        }
+        } | ({"units": dict(self.units)} if self.units else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Replication:
@@ -134,6 +136,7 @@ class Replication:
             events=int(data["events"]),
             wall_s=float(data["wall_s"]),
             notes=[str(note) for note in data["notes"]],
+            units={str(name): str(unit) for name, unit in data.get("units", {}).items()},
         )
 
 

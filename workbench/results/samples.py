@@ -35,7 +35,7 @@ def write(folder: Path, points: Sequence[Point]) -> None:
 
 def read(folder: Path) -> dict[int, list[Replication]]:
     """The replications of each point by its place, in the order they were written."""
-    metrics = _grouped(_rows(folder / FILES[0], ("point", "replication", "metric", "value")))
+    metrics = _grouped(_rows(folder / FILES[0], ("point", "replication", "metric", "value", "unit")))
     histograms = _histograms(folder / FILES[2])
     timelines = _grouped(_rows(folder / FILES[3], ("point", "replication", *_TIMELINE)))
     points: dict[int, list[Replication]] = {}
@@ -52,6 +52,11 @@ def read(folder: Path) -> dict[int, list[Replication]]:
             events=row["events"],
             wall_s=row["wall_s"],
             notes=json.loads(row["notes"]),
+            units={
+                item["metric"]: item["unit"]
+                for item in metrics.get(key, ())
+                if item["unit"] != metric_unit(item["metric"])
+            },
         )
         points.setdefault(row["point"], []).append(replication)
     return points
@@ -61,7 +66,7 @@ def _points(points: Sequence[Point]) -> pa.Table:
     import pyarrow as pa
 
     rows = [
-        (place, run.index, run.seed, name, float(value), metric_unit(name))
+        (place, run.index, run.seed, name, float(value), run.units.get(name, metric_unit(name)))
         for place, point in enumerate(points)
         for run in point.replications
         for name, value in run.metrics.items()

@@ -28,16 +28,18 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         raise
     stage.world.audit()
     measured = measure(window_of(scenario), stage.readings())
+    seen, units = observed(stage.world.observations)
     return Replication(
         point=point,
         index=index,
         seed=seed,
-        metrics=measured.metrics | observed(stage.world.observations),
+        metrics=measured.metrics | seen,
         histograms=measured.histograms,
         timeline=measured.timeline,
         counts=measured.counts,
         events=stage.world.events,
         wall_s=time.perf_counter() - started,
+        units=units,
     )
 
 
