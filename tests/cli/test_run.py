@@ -199,7 +199,7 @@ async def serve(host, peers):
         ("host.world.observe('seen', None)", "OptionError: observe('seen', None): an observation is a finite number"),
         ("host.world.observe('seen', '1')", "OptionError: observe('seen', '1'): an observation is a finite number"),
         ("host.world.observe('seen', numpy.nan)", "OptionError: observe('seen', nan): an observation is a finite"),
-        ("host.world.observe('', 1)", "OptionError: observe('', …, '1'): the name of an observation has letters"),
+        ("host.world.observe('', 1)", "OptionError: observe('', …, '1'): the name and the unit"),
         ("await host.world.sleep(-1)", "OptionError: sleep(-1): the time to sleep is out of range"),
         ("await host.world.sleep(float('nan'))", "OptionError: sleep(nan): the time to sleep is out of range"),
     ],
