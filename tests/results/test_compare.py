@@ -34,6 +34,7 @@ def test_a_difference_the_interval_does_not_tell_from_nought_is_called_none() ->
         "round-robin ("
     )
     assert "95 % interval [" in text
+    assert text.endswith("], n = 3; four times the replications would halve it)")
 
 
 def test_what_never_differed_shows_no_difference() -> None:
@@ -50,6 +51,7 @@ def test_a_ratio_whose_interval_holds_one_decides_nothing() -> None:
     other = point({"library": "nng"}, [1e6 + 7 - i for i in range(8)], "throughput")
     text = compare.compare(base, other, "throughput", by="ratio").text
     assert text.startswith("nng: no difference in the throughput can be shown at this precision: ")
+    assert text.endswith("; four times the replications would halve it)")
 
 
 def test_names_units_and_phases_come_from_the_metric_and_the_point() -> None:

@@ -167,15 +167,15 @@ def _sentence(baseline: Point, other: Point, metric: str, difference: Estimate, 
     against = f"{estimate_text(its)} against {estimate_text(mine)} with {base}"
     if by == "ratio" and ratio is not None:
         if ratio.low is not None and ratio.high is not None and ratio.low <= 1.0 <= ratio.high:
-            return (
-                f"{_undecided(subject, phrase, ratio, 1.0)}: {against} (ratio {estimate_text(ratio)}, {_spread(ratio)})"
-            )
+            start = _undecided(subject, phrase, ratio, 1.0)
+            return f"{start}: {against} (ratio {estimate_text(ratio)}, {_spread(ratio)}{_narrower(ratio)})"
         return f"{subject}: {phrase} is {estimate_text(ratio)} times that of {base}: {against} ({_spread(ratio)})"
-    detail = f"({difference_text(difference)}, {_spread(difference)})"
+    found = f"{difference_text(difference)}, {_spread(difference)}"
+    detail = f"({found})"
     if difference.low is None or difference.high is None:
         return f"{subject}, {phrase}: {against} {detail}"
     if difference.low <= 0.0 <= difference.high:
-        return f"{_undecided(subject, phrase, difference, 0.0)}: {against} {detail}"
+        return f"{_undecided(subject, phrase, difference, 0.0)}: {against} ({found}{_narrower(difference)})"
     verb = "lowers" if difference.value < 0 else "raises"
     return f"{subject} {verb} {phrase}: {against} {detail}"
 
@@ -185,6 +185,11 @@ def _undecided(subject: str, phrase: str, value: Estimate, same: float) -> str:
     if value.low == value.high == same:
         return f"{subject} shows no difference in {phrase}"
     return f"{subject}: no difference in {phrase} can be shown at this precision"
+
+
+def _narrower(value: Estimate) -> str:
+    """What makes an interval narrower that is too wide to tell."""
+    return "" if value.low == value.high else "; four times the replications would halve it"
 
 
 def _values(baseline: Point, other: Point, metric: str) -> tuple[Estimate, Estimate]:
