@@ -7,6 +7,7 @@ Times are seconds as floats unless a name says nanoseconds (`_ns`). Operations r
 from collections.abc import Iterable
 from typing import Any, TypeAlias, final
 
+from workbench.engine.rhythm import Drawn, Rhythm
 from workbench.engine.window import Window
 
 __all__ = ["Device", "Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "__version__"]
@@ -189,10 +190,6 @@ class Relay:
     def stats(self) -> list[tuple[str, int]]:
         """What it has carried: connections, refused, bytes, held_back, latest_ns."""
 
-_Drawn: TypeAlias = tuple[str, float, float]
-"""A distribution: constant (a), exponential (mean a), uniform (a to b), normal (mean a, standard deviation b) or
-lognormal (mean a, coefficient of variation b), in seconds."""
-
 @final
 class Stream:
     """Seeded luck under a name. The same seed, replication and name draw the same numbers on every machine."""
@@ -241,8 +238,10 @@ class Meter:
         """Return all counts as plain lists and numbers.
 
         Keys: sites, bin_ns, failover_ns, failback_ns, phases (by name: sent, answered, lost, cross, unplaced, repeated,
-        latency_sum_ns, latency_max_ns, latencies as ascending pairs of nanoseconds and count) and bins (sent, answered
-        by site, lost, cross, latency_sum_ns, latency_max_ns).
+        dropped, replies, late, latency_sum_ns, latency_max_ns, latencies and reply_times as ascending pairs of
+        nanoseconds and count), bins (sent, answered by site, lost, cross, latency_sum_ns, latency_max_ns), mean_inside
+        (how many there were in the system), and series_ns with batch (latencies in the order in which they came, as
+        means of batches of so many).
         """
 
 @final
@@ -266,7 +265,7 @@ class NativeWorld:
         name: str,
         *,
         delay: float,
-        jitter: _Drawn = ...,
+        jitter: Drawn = ...,
         rate: float | None = None,
         loss: float = 0.0,
     ) -> int:
@@ -278,7 +277,7 @@ class NativeWorld:
         b: int,
         *,
         delay: float,
-        jitter: _Drawn = ...,
+        jitter: Drawn = ...,
         rate: float | None = None,
         loss: float = 0.0,
     ) -> None:
@@ -303,7 +302,7 @@ class NativeWorld:
         instances: list[tuple[int, str]],
         *,
         workers: int = 1,
-        time: _Drawn = ...,
+        time: Drawn = ...,
         reply: int = 64,
         **options: float,
     ) -> int:
@@ -316,19 +315,39 @@ class NativeWorld:
         clients: list[tuple[int, list[tuple[str, int]]]],
         window: Window,
         *,
-        load: str,
-        rate: float = 1.0,
-        outstanding: int = 1,
-        think: _Drawn = ...,
+        load: Rhythm,
         size: int = 64,
         timeout: float = 5.0,
         **options: float,
     ) -> int:
-        """Start a workload (kind req or push) on hosts, each with the addresses and priorities that it dials.
+        """Start a workload (kind req or push) on hosts, each with the addresses and priorities that it dials."""
 
-        `load` is poisson or paced (`rate` per second), closed (`outstanding`, `think`) or flood. From `start` on, the
-        arguments are those of its Meter.
-        """
+    def add_station(
+        self,
+        name: str,
+        hosts: list[int],
+        *,
+        workers: int = 1,
+        time: Drawn = ...,
+        queue: int = 1000,
+        when_full: str = "block",
+    ) -> int:
+        """Open a service that is reached without a network."""
+
+    def add_crowd(
+        self,
+        name: str,
+        station: int,
+        clients: list[tuple[int, list[tuple[int, int]]]],
+        window: Window,
+        *,
+        load: Rhythm,
+        routing: str = "round-robin",
+        drawn: int = 2,
+        surveys: bool = False,
+        timeout: float = 5.0,
+    ) -> int:
+        """Let clients go to a station, each with the instances that it goes to and their levels."""
 
     def schedule(self, at_ns: int, action: str, a: int, b: int | None = None) -> None:
         """Put a fault on the agenda: kill or restore a host; cut, heal or break the link between two sites."""
@@ -408,8 +427,14 @@ class NativeWorld:
     def meter(self, workload: int) -> dict[str, Any]:
         """Return the counts of a workload; see `Meter.snapshot`."""
 
+    def crowd_meter(self, crowd: int) -> dict[str, Any]:
+        """Return the counts of a crowd; see `Meter.snapshot`."""
+
     def served(self, service: int) -> list[int]:
         """Return how many requests each instance of a service has served."""
+
+    def served_at(self, station: int) -> list[int]:
+        """Return how many requests each instance of a station has served."""
 
     def audit(self) -> None:
         """Raise RuntimeError if any message or request was made up or forgotten."""

@@ -9,6 +9,7 @@ import pytest
 import simpy
 
 from workbench.engine.errors import AddressError, Closed, OptionError, StateError, TimedOut
+from workbench.engine.rhythm import Rhythm
 from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.engine.window import Window
 
@@ -409,7 +410,7 @@ def test_native_roles_and_behaviours_share_a_world() -> None:
         world.host(name, site)
     world.add_service("foo", "rep", [("foo", "foo")], workers=2, time=("exponential", 0.001, 0))
     window = Window(start=1.0, end=9.0)
-    world.add_workload("users", "req", [("client", [("foo", 8)])], window, load="poisson", rate=100)
+    world.add_workload("users", "req", [("client", [("foo", 8)])], window, load=Rhythm(kind="poisson", rate=100))
     sizes: list[int] = []
 
     async def also_ask(host: VirtualHost) -> None:

@@ -68,7 +68,14 @@ def test_every_distribution_reads_back_equal(distribution: Distribution) -> None
             "lognormal 2 ms cv nan",
             "a coefficient of variation is a number above 0, at most 100, without a unit, not 'nan'",
         ),
-        ("pareto 2 ms", "unknown distribution 'pareto'"),
+        ("zipf 2 ms", "unknown distribution 'zipf'"),
+        ("pareto 2 ms", "'shape' is missing in 'pareto 2 ms': written like 'pareto 2 ms shape 2.5'"),
+        (
+            "pareto 2 ms shape 1",
+            "the shape of a pareto time is a number (above 1, or there is no mean; at most 100) "
+            "without a unit, not '1'",
+        ),
+        ("empirical", "'empirical' needs a file beside the scenario, for example 'empirical times.txt'"),
         (7, "'7' needs a unit, for example '7 ms'"),
         (None, "expected a distribution of a time, for example 'exponential 2 ms', not nothing"),
     ],

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from workbench.cli import cat, compare, explain, lint, list_, peers, report, run, schema, verify
+from workbench.cli import cat, compare, explain, lint, list_, peers, report, run, schema, validate, verify
 
 INTERRUPTED = 130
 CLOSED = 141
@@ -29,6 +29,7 @@ app.command("list")(list_.command)
 app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("verify")(verify.command)
+app.command("validate")(validate.command)
 app.command("peers")(peers.command)
 app.command("cat")(cat.command)
 

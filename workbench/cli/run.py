@@ -65,7 +65,7 @@ def command(
             _list(loaded, swept, count, where)
             return
         with prints_aside():
-            result, run, notes = _run(loaded, swept, count, jobs, out, None if as_json else _Bar())
+            result, run, notes = _run(loaded, swept, count, jobs, out, None if as_json else Bar())
     except ScenarioError as error:
         _refuse(str(error))
     if as_json:
@@ -82,7 +82,7 @@ def _run(
     count: int,
     jobs: int | None,
     out: Path,
-    progress: "_Bar | None",
+    progress: "Bar | None",
 ) -> "tuple[Result, Run, Sequence[str]]":
     """Run all that is to be run, and keep the result; also what is to be printed with it."""
     from workbench.bench.conductor import MeasurementError
@@ -257,7 +257,7 @@ def _refuse(text: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-class _Bar:
+class Bar:
     """A bar on a terminal, plain lines otherwise, on standard error."""
 
     def __init__(self) -> None:

@@ -12,7 +12,8 @@ advances to the moment of that event, and stops on the way as soon as a behaviou
 coroutines that wait for sockets, for `world.sleep`, or for any SimPy event by ``await world.wait(event)``; plain SimPy
 processes, resources and stores work beside them unchanged.
 
-Services and workloads that need no Python run natively: `add_service`, `add_workload`.
+Services and workloads that need no Python run natively: `add_service`, `add_workload`; those that need no network
+either, faster still: `add_station`, `add_crowd`.
 """
 
 import contextlib
@@ -27,15 +28,13 @@ from simpy.events import Event, EventPriority, Process
 
 from workbench._engine import NativeWorld, Stream
 from workbench.engine import errors
+from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.window import Window
 from workbench.engine.world import Data, Kind, Topic, WhenFull, duration, observation, topic_bytes
 
-Drawn: TypeAlias = tuple[str, float, float]
 Answer: TypeAlias = tuple[tuple[str, str] | None, bytes | None]
 Errand: TypeAlias = Coroutine[Any, Any, Any] | Generator[Event, Any, Any]
 Behaviour: TypeAlias = Callable[["VirtualHost"], Errand]
-
-NOTHING: Drawn = ("constant", 0.0, 0.0)
 
 
 class VirtualWorld(simpy.Environment):
@@ -57,6 +56,8 @@ class VirtualWorld(simpy.Environment):
         self._hosts: dict[str, VirtualHost] = {}
         self._workloads: dict[str, int] = {}
         self._services: dict[str, int] = {}
+        self._stations: dict[str, int] = {}
+        self._crowds: dict[str, int] = {}
         self._waiting: dict[int, Event] = {}
         self._early: dict[int, Answer] = {}
         self._abandoned: dict[int, tuple[int, int]] = {}
@@ -120,10 +121,7 @@ class VirtualWorld(simpy.Environment):
         clients: Sequence[tuple[str, Sequence[tuple[str, int]]]],
         window: Window | None = None,
         *,
-        load: str,
-        rate: float = 1.0,
-        outstanding: int = 1,
-        think: Drawn = NOTHING,
+        load: Rhythm,
         size: int = 64,
         timeout: float = 5.0,
         **options: float,
@@ -131,8 +129,8 @@ class VirtualWorld(simpy.Environment):
         """Start a native workload (kind req or push): `clients` are pairs of a host and what it dials, each an address
         and a priority.
 
-        `load` is poisson or paced (`rate` per second and client), closed (`outstanding` requests, a `think` between)
-        or flood (push only). What is measured, `window` says; options are those of the clients' sockets.
+        `load` is how each client asks; a flood goes with push only. What is measured, `window` says; options are those
+        of the clients' sockets.
         """
         cast = [(self._hosts[host].number, list(dials)) for host, dials in clients]
         self._workloads[name] = self._native.add_workload(
@@ -141,14 +139,66 @@ class VirtualWorld(simpy.Environment):
             cast,
             window or Window(),
             load=load,
-            rate=rate,
-            outstanding=outstanding,
-            think=think,
             size=size,
             timeout=timeout,
             **options,
         )
         self._collect()
+
+    def add_station(
+        self,
+        name: str,
+        hosts: Sequence[str],
+        *,
+        workers: int = 1,
+        time: Drawn = NOTHING,
+        queue: int = 1000,
+        when_full: str = "block",
+    ) -> None:
+        """Open a service that is reached without a network: on each host `workers` that take `time` for one request.
+
+        `queue` requests may wait in each; with more, `when_full` says: "block" (they wait all the same), "drop-new" or
+        "drop-old".
+        """
+        self._stations[name] = self._native.add_station(
+            name,
+            [self._hosts[host].number for host in hosts],
+            workers=workers,
+            time=time,
+            queue=queue,
+            when_full=when_full,
+        )
+
+    def add_crowd(
+        self,
+        name: str,
+        station: str,
+        clients: Sequence[tuple[str, Sequence[tuple[int, int]]]],
+        window: Window | None = None,
+        *,
+        load: Rhythm,
+        routing: str = "round-robin",
+        drawn: int = 2,
+        surveys: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        """Let clients go to a station: pairs of a host and the instances it goes to, each a place and a level, 1 first.
+
+        `routing` is round-robin or priority (in turn, within the best level), random, least-outstanding, power-of-two
+        (the less loaded of `drawn`) or sticky. With `surveys` each request goes to all instances.
+        """
+        cast = [(self._hosts[host].number, list(targets)) for host, targets in clients]
+        self._crowds[name] = self._native.add_crowd(
+            name,
+            self._stations[station],
+            cast,
+            window or Window(),
+            load=load,
+            routing=routing,
+            drawn=drawn,
+            surveys=surveys,
+            timeout=timeout,
+        )
 
     # Faults
 
@@ -192,11 +242,15 @@ class VirtualWorld(simpy.Environment):
         return self._native.events
 
     def meter(self, workload: str) -> dict[str, Any]:
-        """Return the counts of a native workload; see `workbench._engine.Meter.snapshot`."""
+        """Return the counts of a native workload, or a crowd; see `workbench._engine.Meter.snapshot`."""
+        if workload in self._crowds:
+            return self._native.crowd_meter(self._crowds[workload])
         return self._native.meter(self._workloads[workload])
 
     def served(self, service: str) -> list[int]:
-        """Return how many requests each instance of a native service has served."""
+        """Return how many requests each instance of a native service, or a station, has served."""
+        if service in self._stations:
+            return self._native.served_at(self._stations[service])
         return self._native.served(self._services[service])
 
     def audit(self) -> None:

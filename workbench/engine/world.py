@@ -80,6 +80,9 @@ class Stream(Protocol):
     def exponential(self, mean: float) -> float:
         """Draw from the exponential distribution with this mean."""
 
+    def choose(self, count: int) -> int:
+        """Draw one of 0 to count - 1."""
+
     def sample(self, kind: str, a: float, b: float) -> float:
         """Draw from a named distribution with its two parameters."""
 

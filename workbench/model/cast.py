@@ -71,6 +71,8 @@ class Cast:
         return tuple(part for part in self.parts if part.role == "service" and (part.owner, part.site) in instances)
 
     def _by_distance(self, home: str, sites: set[str]) -> list[str]:
+        if self.scenario.network == "none":
+            return sorted(sites, key=lambda site: (site != home, site))
         reachable = [(site, self.scenario.link(home, site)) for site in sites]
         distances = {site: 0.0 if site == home else link.one_way for site, link in reachable if link is not None}
         return sorted(distances, key=lambda site: (site != home, distances[site], site))

@@ -1,6 +1,6 @@
 """From meters to metrics: what one run of one point has measured, under the names that scenarios use."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,9 +53,14 @@ class Tally:
     unplaced: int = 0
     """Answers of which nobody knows where they were given: a behaviour's replies need not say."""
     repeated: int = 0
+    dropped: int = 0
+    replies: int = 0
+    """Answers to surveys that came in time."""
+    late: int = 0
     latencies: Histogram = field(default_factory=lambda: Histogram.of([]))
     latency_sum: float = 0.0
     latency_max: float = 0.0
+    reply_times: Histogram = field(default_factory=lambda: Histogram.of([]))
 
     @property
     def in_flight(self) -> int:
@@ -70,15 +75,18 @@ class Tally:
             self.cross + other.cross,
             self.unplaced + other.unplaced,
             self.repeated + other.repeated,
+            self.dropped + other.dropped,
+            self.replies + other.replies,
+            self.late + other.late,
             self.latencies.merge(other.latencies),
             self.latency_sum + other.latency_sum,
             max(self.latency_max, other.latency_max),
+            self.reply_times.merge(other.reply_times),
         )
 
     @classmethod
     def read(cls, phase: Mapping[str, Any]) -> "Tally":
         """A tally from a native meter's snapshot of one phase."""
-        pairs = np.asarray(phase["latencies"], dtype=np.int64).reshape(-1, 2)
         return cls(
             sent=phase["sent"],
             answered=phase["answered"],
@@ -86,9 +94,13 @@ class Tally:
             cross=phase["cross"],
             unplaced=phase["unplaced"],
             repeated=phase["repeated"],
-            latencies=Histogram(pairs[:, 0], pairs[:, 1]),
+            dropped=phase["dropped"],
+            replies=phase["replies"],
+            late=phase["late"],
+            latencies=_histogram(phase["latencies"]),
             latency_sum=phase["latency_sum_ns"] / 1e9,
             latency_max=phase["latency_max_ns"] / 1e9,
+            reply_times=_histogram(phase["reply_times"]),
         )
 
 
@@ -102,6 +114,8 @@ class Reading:
     failover: float | None
     failback: float | None
     timeline: tuple[TimelineRow, ...]
+    in_system: float = 0.0
+    """The mean number of requests on their way, waiting or worked on, over the whole run."""
 
     @classmethod
     def read(cls, workload: str, snapshot: Mapping[str, Any]) -> "Reading":
@@ -124,6 +138,7 @@ class Reading:
             None if snapshot["failover_ns"] is None else snapshot["failover_ns"] / 1e9,
             None if snapshot["failback_ns"] is None else snapshot["failback_ns"] / 1e9,
             tuple(timeline),
+            snapshot["mean_inside"],
         )
 
     @classmethod
@@ -146,6 +161,7 @@ class Reading:
             min((one.failover for one in readings if one.failover is not None), default=None),
             min((one.failback for one in readings if one.failback is not None), default=None),
             tuple(rows[start] for start in sorted(rows)),
+            sum(one.in_system for one in readings),
         )
 
 
@@ -178,6 +194,7 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
         steady = reading.tallies["before"]
         _put(metrics, f"{prefix}cross_site_share", steady.cross, steady.answered - steady.unplaced)
         metrics[f"{prefix}in_flight"] = whole.in_flight
+        metrics[f"{prefix}in_system"] = reading.in_system
         if window.fault is not None:
             for phase in PHASES:
                 _name(metrics, prefix, f".{phase}", reading.tallies[phase])
@@ -186,6 +203,7 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
         if reading.failback is not None:
             metrics[f"{prefix}failback_time"] = reading.failback
         histograms[f"{prefix}latency"] = whole.latencies
+        histograms[f"{prefix}reply"] = whole.reply_times
         for what in ("sent", "answered", "lost", "in_flight", "repeated"):
             counts[f"{prefix}{what}"] = getattr(whole, what)
     timeline = tuple(row for reading in readings for row in reading.timeline)
@@ -212,6 +230,15 @@ def _name(metrics: dict[str, float], prefix: str, suffix: str, tally: Tally) -> 
     for what in ("answered", "lost", "repeated"):
         metrics[f"{prefix}{what}{suffix}"] = getattr(tally, what)
     metrics[f"{prefix}requests{suffix}"] = tally.sent
+    _put(metrics, f"{prefix}lost_share{suffix}", tally.lost, tally.answered + tally.lost)
+    if tally.dropped:
+        metrics[f"{prefix}dropped{suffix}"] = tally.dropped
+    if tally.reply_times.count:
+        _put(metrics, f"{prefix}completeness{suffix}", tally.replies, tally.replies + tally.late)
+        _put(metrics, f"{prefix}complete_share{suffix}", tally.answered, tally.answered + tally.lost)
+        metrics[f"{prefix}late{suffix}"] = tally.late
+        metrics[f"{prefix}reply.p50{suffix}"] = tally.reply_times.quantile(0.5)
+        metrics[f"{prefix}reply.p99{suffix}"] = tally.reply_times.quantile(0.99)
     if suffix:
         _put(metrics, f"{prefix}cross_site_share{suffix}", tally.cross, tally.answered - tally.unplaced)
     if tally.answered:
@@ -219,6 +246,11 @@ def _name(metrics: dict[str, float], prefix: str, suffix: str, tally: Tally) -> 
         metrics[f"{prefix}latency.max{suffix}"] = tally.latency_max
         for name, q in QUANTILES.items():
             metrics[f"{prefix}latency.{name}{suffix}"] = tally.latencies.quantile(q)
+
+
+def _histogram(pairs: Sequence[Sequence[int]]) -> Histogram:
+    columns = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+    return Histogram(columns[:, 0], columns[:, 1])
 
 
 def _put(metrics: dict[str, float], name: str, part: int, whole: int) -> None:

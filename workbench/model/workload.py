@@ -1,6 +1,6 @@
 """The workload as a behaviour: the Python twin of the native role."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,6 +8,7 @@ from workbench.engine.errors import Cancelled, Closed, TimedOut
 from workbench.engine.world import Conversation, Host, Socket, Stream
 from workbench.model import body
 from workbench.model.cast import Part
+from workbench.model.luck import sample
 from workbench.scenario import Load, Workload
 
 
@@ -42,6 +43,10 @@ class Client:
     count: int = 0
     repeats: int = 0
     idle: list[Conversation] = field(default_factory=list)
+    trace: Sequence[float] = ()
+    """The moments of a trace."""
+    thoughts: Sequence[float] = ()
+    """What an empirical think time is drawn from."""
 
     async def ask(self) -> None:
         """Ask once; count what becomes of it."""
@@ -83,21 +88,50 @@ async def ask(client: Client, dials: Sequence[tuple[str, int]], *, until: float)
         client.socket.dial(address, priority=priority)
     load = client.workload.load
     luck = client.host.stream("asking")
-    if load.rate is not None:
-        await _open(client, load.kind, load.rate, luck, until)
+    if load.open:
+        await _open(client, moments(load, luck, client.host.world.now, client.trace), until)
     else:
         for place in range(load.outstanding):
             client.host.spawn(_closed(client, load, client.host.stream(f"asking/{place}"), until))
 
 
-async def _open(client: Client, kind: str, rate: float, luck: Stream, until: float) -> None:
-    """Requests at given moments, answered or not. Moments are added up, so that being late once delays no other."""
+def moments(load: Load, luck: Stream, now: float, trace: Sequence[float] = ()) -> Iterator[float]:
+    """When an open load that begins now asks, in seconds of the world. Moments are added up, never rounded."""
+    moment = now
+    rate = load.rate or 1.0
+    match load.kind:
+        case "poisson":
+            while True:
+                moment += luck.exponential(1 / rate)
+                yield moment
+        case "paced":
+            moment += luck.uniform() / rate
+            while True:
+                yield moment
+                moment += 1 / rate
+        case "bursty":
+            if luck.uniform() * (load.on + load.off) < load.off:
+                moment += luck.exponential(load.off)
+            ends = moment + luck.exponential(load.on)
+            while True:
+                moment += luck.exponential(1 / rate)
+                while moment > ends:
+                    begins = ends + luck.exponential(load.off)
+                    ends = begins + luck.exponential(load.on)
+                    moment = begins + luck.exponential(1 / rate)
+                yield moment
+        case "trace":
+            yield from (now + at for at in trace)
+
+
+async def _open(client: Client, moments: Iterator[float], until: float) -> None:
+    """Requests at given moments, answered or not; being late once delays no other."""
     world = client.host.world
-    moment = luck.exponential(1 / rate) if kind == "poisson" else luck.uniform() / rate
-    while moment < until:
+    for moment in moments:
+        if moment >= until:
+            return
         await world.sleep(max(0.0, moment - world.now))
         client.host.spawn(client.ask())
-        moment += luck.exponential(1 / rate) if kind == "poisson" else 1 / rate
 
 
 async def _closed(client: Client, load: Load, luck: Stream, until: float) -> None:
@@ -106,4 +140,4 @@ async def _closed(client: Client, load: Load, luck: Stream, until: float) -> Non
     while world.now < until:
         await client.ask()
         if load.think is not None:
-            await world.sleep(luck.sample(load.think.kind, load.think.a, load.think.b))
+            await world.sleep(sample(load.think, luck, client.thoughts))

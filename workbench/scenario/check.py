@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path as FilePath
 
+from workbench.scenario.durations import durations, files_of
 from workbench.scenario.expect import OBSERVED, metric_named, same_value
 from workbench.scenario.paths import Path
 from workbench.scenario.schema import BEHAVIOUR, Fault, Scenario, Service, Workload
@@ -56,6 +57,8 @@ def check(scenario: Scenario, gone: Iterable[Path] = ()) -> Iterator[Finding]:
     yield from _workloads(scenario, known)
     yield from _faults(scenario, known)
     yield from _run(scenario)
+    yield from _network(scenario)
+    yield from _files(scenario)
     yield from _sizes(scenario)
 
 
@@ -268,7 +271,7 @@ def _conversation(
                 f"'{workload.to}' has pattern collect and answers nothing, so its load is a flood, not "
                 f"{workload.load.kind}",
             )
-    if known.links_whole:
+    if known.links_whole and scenario.network == "sockets":
         for at, site in enumerate(workload.at):
             beyond = [
                 other
@@ -328,15 +331,6 @@ def _target(scenario: Scenario, known: _Known, at: int, fault: Fault) -> Iterato
             )
         return
     service, separator, site = fault.target.rpartition("@")
-    if not separator and site not in known.sites and site in scenario.services:
-        places = [f"{site}@{place}" for place in scenario.services[site].at]
-        yield Finding(
-            path,
-            f"'{site}' is a service; a fault hits 'service@site', or a site",
-            f"did you mean '{places[0]}'?" if places else "",
-            ", ".join(places),
-        )
-        return
     offset = len(service) + len(separator)
     part = (offset, offset + len(site)) if site else None
     if not separator and site not in known.sites and site in scenario.services:
@@ -420,6 +414,57 @@ def _run(scenario: Scenario) -> Iterator[Finding]:
             f"the library '{scenario.library}' needs the real world; the virtual world runs our own engine only",
             "give 'world: real' under run, or --world real",
         )
+
+
+def _network(scenario: Scenario) -> Iterator[Finding]:
+    """What goes with sockets, and what without a network."""
+    if scenario.network == "none":
+        if scenario.run.world == "real":
+            yield Finding(("network",), "without a network there is nothing that the real world could do")
+        if scenario.links:
+            yield Finding(("links",), "without a network there are no links; leave one of the two out", key=True)
+        for name, workload in scenario.workloads.items():
+            if workload.load.kind == "flood":
+                yield Finding(("workloads", name, "load"), "a flood needs a socket that can be full; give a rate")
+        for section in ("services", "workloads"):
+            for name, part in getattr(scenario, section).items():
+                if part.behaviour is not None:
+                    yield Finding((section, name, "behaviour"), "a behaviour speaks through sockets: it needs them")
+        for name, service in scenario.services.items():
+            if service.pattern == "collect":
+                yield Finding(("services", name, "pattern"), "without a network every service replies, or is surveyed")
+            if service.when_full == "disconnect":
+                yield Finding(("services", name, "when-full"), "without a network there is nothing to disconnect")
+        for at, fault in enumerate(scenario.faults):
+            if fault.action not in ("kill", "restore"):
+                yield Finding(("faults", at, fault.action), "without a network there are no links to fail")
+        return
+    for name, workload in scenario.workloads.items():
+        policy = workload.routing or scenario.routing
+        if policy not in ("round-robin", "priority"):
+            where: Path = ("workloads", name, "routing") if workload.routing else ("routing",)
+            yield Finding(where, f"routing by {policy} needs 'network: none' for now", "", "round-robin, priority")
+    for name, service in scenario.services.items():
+        if service.pattern == "survey":
+            yield Finding(("services", name, "pattern"), "surveys need 'network: none' for now")
+        if service.pattern in ("reply", "collect") and service.when_full != "block":
+            yield Finding(
+                ("services", name, "when-full"),
+                f"the sockets of a service of pattern {service.pattern} hold their senders back when they are full",
+                "with 'network: none' a full queue can drop",
+                "block",
+            )
+
+
+def _files(scenario: Scenario) -> Iterator[Finding]:
+    """The files that distributions and traces are read from."""
+    if scenario.directory is None:
+        return
+    for path, what, file in files_of(scenario):
+        try:
+            durations(scenario.directory / file, ascending=what == "trace")
+        except ValueError as error:
+            yield Finding(path, str(error))
 
 
 def _sizes(scenario: Scenario) -> Iterator[Finding]:
@@ -515,8 +560,10 @@ def _within(text: str, word: str) -> tuple[int, int] | None:
 def _rate(scenario: Scenario, workload: Workload, service: Service | None, site: str) -> float:
     """About how many requests per second a workload's clients of one site send together."""
     load = workload.load
-    if load.rate is not None:
-        return load.rate * workload.clients
+    if load.mean_rate is not None:
+        return load.mean_rate * workload.clients * (_asked(service) if service and service.pattern == "survey" else 1)
+    if load.kind == "trace":
+        return 0.0
     links = [
         link
         for other in (service.at if service else {})
@@ -532,6 +579,11 @@ def _rate(scenario: Scenario, workload: Workload, service: Service | None, site:
     shortest = min((2 * link.one_way for link in links), default=0.0)
     cycle = shortest + busy + (load.think.mean if load.think else 0.0)
     return load.outstanding * workload.clients / max(cycle, _SHORTEST_CYCLE)
+
+
+def _asked(service: Service) -> int:
+    """How many a survey asks."""
+    return sum(service.at.values())
 
 
 def _short(number: float) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gamma, log
 from typing import Literal
 
 from workbench.scenario.units import DURATION, QuantityError, describe, nearest, read, shown, write
 
-DistributionKind = Literal["constant", "exponential", "uniform", "normal", "lognormal"]
+DistributionKind = Literal[
+    "constant", "exponential", "uniform", "normal", "lognormal", "pareto", "weibull", "empirical"
+]
 
 GRAMMAR = {
     "constant": "2 ms",
@@ -15,12 +18,16 @@ GRAMMAR = {
     "uniform": "uniform 1 ms to 3 ms",
     "normal": "normal 2 ms sd 0.5 ms",
     "lognormal": "lognormal 2 ms cv 0.5",
+    "pareto": "pareto 2 ms shape 2.5",
+    "weibull": "weibull 2 ms shape 0.7",
+    "empirical": "empirical times.txt",
 }
 """Each kind by an example of its text."""
 
 PATTERN = (
     r"^\s*(\d|\.\d|\+|exponential\s+[\d.]|uniform\s+[\d.].*\sto\s+[\d.]"
-    r"|normal\s+[\d.].*\ssd\s+[\d.]|lognormal\s+[\d.].*\scv\s+[\d.]).*$"
+    r"|normal\s+[\d.].*\ssd\s+[\d.]|lognormal\s+[\d.].*\scv\s+[\d.]"
+    r"|(pareto|weibull)\s+[\d.].*\sshape\s+[\d.]|empirical\s+\S).*$"
 )
 """A regular expression for editors; `parse_distribution` is the judge."""
 
@@ -31,16 +38,18 @@ class Distribution:
 
     ``constant`` a; ``exponential`` of mean a; ``uniform`` from a to b; ``normal`` of mean a and standard deviation b
     (drawn again below zero, so a small share of the mass moves); ``lognormal`` of mean a and coefficient of variation
-    b.
+    b; ``pareto`` of mean a, whose tail falls with the power b; ``weibull`` of mean a and shape b; ``empirical``: the
+    durations in a file beside the scenario, one a line, each as likely as the others.
     """
 
     kind: DistributionKind
-    a: float
+    a: float = 0.0
     b: float = 0.0
+    file: str = ""
 
     @property
     def mean(self) -> float:
-        """The mean in seconds (of the normal: before it is cut off at zero)."""
+        """The mean in seconds (of the normal: before it is cut off at zero; of the empirical it is not known: 0)."""
         return (self.a + self.b) / 2 if self.kind == "uniform" else self.a
 
     @property
@@ -55,6 +64,10 @@ class Distribution:
                 return self.a + 4 * self.b
             case "lognormal":
                 return self.a * (1 + 6 * self.b)
+            case "pareto":
+                return float(self.a * (self.b - 1) / self.b * 1000 ** (1 / self.b))
+            case "weibull":
+                return float(self.a / gamma(1 + 1 / self.b) * log(1000) ** (1 / self.b))
         return self.a
 
     def __str__(self) -> str:
@@ -68,6 +81,10 @@ class Distribution:
                 return f"normal {first} sd {write(self.b, DURATION)}"
             case "lognormal":
                 return f"lognormal {first} cv {self.b!r}"
+            case "pareto" | "weibull":
+                return f"{self.kind} {first} shape {self.b!r}"
+            case "empirical":
+                return f"empirical {self.file}"
         return first
 
 
@@ -111,6 +128,14 @@ def parse_distribution(text: object) -> Distribution:
         case "lognormal":
             mean, rest = _quantity(text, start, positive=True)
             return Distribution("lognormal", mean, _variation(text, _keyword(text, rest, "cv", "lognormal")))
+        case "pareto" | "weibull":
+            mean, rest = _quantity(text, start, positive=True)
+            return Distribution(word, mean, _shape(text, _keyword(text, rest, "shape", word), word))
+        case "empirical":
+            file = text[start:].strip()
+            if not file:
+                raise QuantityError("'empirical' needs a file beside the scenario, for example 'empirical times.txt'")
+            return Distribution("empirical", file=file)
     known = [kind for kind in GRAMMAR if kind != "constant"]
     meant = {"exp": "exponential", "gaussian": "normal", "const": "", "constant": ""}.get(word, nearest(word, known))
     hint = (
@@ -162,6 +187,23 @@ def _variation(text: str, start: int) -> float:
         at = start + len(text[start:]) - len(text[start:].lstrip())
         raise QuantityError(
             f"a coefficient of variation is a number above 0, at most 100, without a unit, not {shown(word)}",
+            span=(at, at + len(word)) if word else None,
+        )
+    return value
+
+
+def _shape(text: str, start: int, kind: Literal["pareto", "weibull"]) -> float:
+    """The shape of a heavy-tailed distribution, the last word of the text."""
+    word = text[start:].strip()
+    try:
+        value = float(word)
+    except ValueError:
+        value = float("nan")
+    low, why = (1.0, "above 1, or there is no mean") if kind == "pareto" else (0.1, "0.1 or more")
+    if not low <= value <= 100 or (kind == "pareto" and value == low):
+        at = start + len(text[start:]) - len(text[start:].lstrip())
+        raise QuantityError(
+            f"the shape of a {kind} time is a number ({why}; at most 100) without a unit, not {shown(word)}",
             span=(at, at + len(word)) if word else None,
         )
     return value

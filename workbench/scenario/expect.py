@@ -33,9 +33,17 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
     "requests": (None, "requests sent in the measured window"),
     "answered": (None, "requests that were answered"),
     "lost": (None, "requests that were not answered within the workload's timeout"),
+    "dropped": (None, "requests that were lost because a queue was full; without a network only"),
     "in_flight": (None, "requests still waiting within their timeout when the run ended"),
     "repeated": (None, "requests that were sent again"),
     "cross_site_share": (FRACTION, "share of the answers that came from another site than the client's"),
+    "lost_share": (FRACTION, "share of the requests sent that were lost"),
+    "completeness": (FRACTION, "of surveys: share of the answers asked for that came before the deadline"),
+    "complete_share": (FRACTION, "of surveys: share of them that everybody answered before the deadline"),
+    "late": (None, "of surveys: answers that came after the deadline"),
+    "reply.p50": (DURATION, "of surveys: median time of an answer"),
+    "reply.p99": (DURATION, "of surveys: time that 99 % of the answers stay within"),
+    "in_system": (None, "requests on their way, waiting or worked on, in the mean over the whole run"),
     "latency.mean": (DURATION, "mean time from the intended sending to the answer"),
     "latency.p50": (DURATION, "median latency"),
     "latency.p90": (DURATION, "latency that 90 % stay within"),
@@ -68,7 +76,10 @@ of the one on their way, and in the other lost connections are being made again.
 LONGEST = 400
 """Characters of an expectation."""
 
-_PHASED = ("requests", "answered", "lost", "repeated", "cross_site_share", "latency")
+_PHASED = (
+    *("requests", "answered", "lost", "lost_share", "dropped", "repeated", "cross_site_share", "latency"),
+    *("completeness", "complete_share", "late", "reply"),
+)
 """What metrics with a phase begin with."""
 
 _SHAPE = re.compile(
@@ -161,13 +172,6 @@ def parse_expectation(text: str | Expectation) -> Expectation:
     if len(text) > LONGEST:
         raise QuantityError(f"the expectation {shown(text, 30)} is too long")
     claim, _, condition = _split_when(text)
-    if arrow := re.search(r"=[<>]", claim):
-        raise QuantityError(
-            f"'{arrow.group()}' is no comparison",
-            hint=f"did you mean '{arrow.group()[::-1]}'?",
-            allowed="<, <=, ==, !=, >=, >, and '= value ± tolerance'",
-            span=arrow.span(),
-        )
     found = _SHAPE.fullmatch(claim)
     if found is None:
         raise QuantityError(

@@ -6,14 +6,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workbench.scenario.distribution import Distribution, parse_distribution
-from workbench.scenario.units import RATE, QuantityError, describe, nearest, read, shown, write
+from workbench.scenario.units import DURATION, RATE, QuantityError, describe, nearest, read, shown, write
 
-LoadKind = Literal["poisson", "paced", "closed", "flood"]
+LoadKind = Literal["poisson", "paced", "bursty", "trace", "closed", "flood"]
 
-GRAMMAR = ("poisson 200/s", "paced 200/s", "closed", "closed 4", "closed 4 think exponential 1 ms", "flood")
+GRAMMAR = (
+    "poisson 200/s",
+    "paced 200/s",
+    "bursty 200/s on 100 ms off 1 s",
+    "trace moments.txt",
+    "closed",
+    "closed 4",
+    "closed 4 think exponential 1 ms",
+    "flood",
+)
 """The forms of a load, each by an example."""
 
-PATTERN = r"^\s*(poisson\s+\S.*|paced\s+\S.*|closed(\s+\d+)?(\s+think\s+\S.*)?|flood\s*)$"
+PATTERN = (
+    r"^\s*(poisson\s+\S.*|paced\s+\S.*|bursty\s+\S.*\son\s+\S.*\soff\s+\S.*|trace\s+\S.*"
+    r"|closed(\s+\d+)?(\s+think\s+\S.*)?|flood\s*)$"
+)
 """A regular expression for editors; `parse_load` is the judge."""
 
 MOST_OUTSTANDING = 100_000
@@ -24,24 +36,38 @@ class Load:
     """In what rhythm each client sends.
 
     ``poisson`` and ``paced`` are open: requests come at ``rate`` per second and client, whether or not earlier ones
-    were answered; poisson with independent exponential gaps, paced with equal ones. ``closed`` keeps ``outstanding``
-    requests under way and thinks for ``think`` before each new one. ``flood`` sends as fast as the socket takes
-    messages.
+    were answered; poisson with independent exponential gaps, paced with equal ones. ``bursty`` is poisson while it is
+    on, for ``on`` seconds in the mean, and silent for ``off`` seconds in the mean. ``trace`` sends at the moments in
+    ``file``. ``closed`` keeps ``outstanding`` requests under way and thinks for ``think`` before each new one.
+    ``flood`` sends as fast as the socket takes messages.
     """
 
     kind: LoadKind
     rate: float | None = None
     outstanding: int = 1
     think: Distribution | None = None
+    on: float = 0.0
+    off: float = 0.0
+    file: str = ""
 
     @property
     def open(self) -> bool:
         """Whether the rhythm is independent of the answers."""
-        return self.rate is not None
+        return self.rate is not None or self.kind == "trace"
+
+    @property
+    def mean_rate(self) -> float | None:
+        """Requests per second and client in the long run; None where the load does not say."""
+        if self.rate is None or self.kind != "bursty":
+            return self.rate
+        return self.rate * self.on / (self.on + self.off)
 
     def __str__(self) -> str:
+        if self.kind == "trace":
+            return f"trace {self.file}"
         if self.rate is not None:
-            return f"{self.kind} {write(self.rate, RATE)}"
+            bursts = f" on {write(self.on, DURATION)} off {write(self.off, DURATION)}" if self.kind == "bursty" else ""
+            return f"{self.kind} {write(self.rate, RATE)}{bursts}"
         if self.kind == "flood":
             return "flood"
         count = f" {self.outstanding}" if self.outstanding != 1 else ""
@@ -61,21 +87,26 @@ def parse_load(text: object) -> Load:
     end = offset + len(word)
     match word:
         case "poisson" | "paced":
-            if len(words) == 1:
-                raise QuantityError(f"{word} needs a rate per client, for example '{word} 200/s'")
-            try:
-                rate, rest = read(text[end:], RATE, positive=True)
-            except QuantityError as error:
-                raise error.shifted(end) from None
-            _nothing_after(text, len(text) - len(rest))
+            rate, end = _rate(text, end, word)
+            _nothing_after(text, end)
             return Load(word, rate=rate)
+        case "bursty":
+            rate, end = _rate(text, end, word)
+            on, end = _span(text, end, "on")
+            off, end = _span(text, end, "off")
+            _nothing_after(text, end)
+            return Load("bursty", rate=rate, on=on, off=off)
+        case "trace":
+            if len(words) == 1:
+                raise QuantityError("'trace' needs a file beside the scenario, for example 'trace moments.txt'")
+            return Load("trace", file=text[end:].strip())
         case "closed":
             return _closed(text, end)
         case "flood":
             _nothing_after(text, end)
             return Load("flood")
     meant = {"open": "poisson", "constant": "paced", "uniform": "paced", "exponential": "poisson"}.get(word)
-    meant = meant or nearest(word, ("poisson", "paced", "closed", "flood"))
+    meant = meant or nearest(word, ("poisson", "paced", "bursty", "trace", "closed", "flood"))
     if word[:1].isdigit():
         raise QuantityError(
             f"{shown(text)} does not say the rhythm", hint=f"did you mean 'poisson {text.strip()}'?", allowed=forms
@@ -86,6 +117,30 @@ def parse_load(text: object) -> Load:
         allowed=forms,
         span=(offset, end) if word else None,
     )
+
+
+def _rate(text: str, end: int, word: str) -> tuple[float, int]:
+    """The rate after the first word, and where it ends."""
+    if not text[end:].strip():
+        raise QuantityError(f"{word} needs a rate per client, for example '{word} 200/s'")
+    try:
+        rate, rest = read(text[end:], RATE, positive=True)
+    except QuantityError as error:
+        raise error.shifted(end) from None
+    return rate, len(text) - len(rest)
+
+
+def _span(text: str, end: int, word: str) -> tuple[float, int]:
+    """A duration after `word`, which must come next, and where it ends."""
+    rest = text[end:].lstrip()
+    if rest.split(maxsplit=1)[:1] != [word]:
+        raise QuantityError(f"'{word}' and a time are missing in {shown(text)}: written like '{GRAMMAR[2]}'")
+    start = len(text) - len(rest) + len(word)
+    try:
+        span, rest = read(text[start:], DURATION, positive=True)
+    except QuantityError as error:
+        raise error.shifted(start) from None
+    return span, len(text) - len(rest)
 
 
 def _closed(text: str, end: int) -> Load:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -327,10 +327,14 @@ MetricName = Annotated[
     str, BeforeValidator(_said(_metric)), WithJsonSchema({"type": "string", "examples": ["latency.p99"]})
 ]
 
-RoutingPolicy = Literal["round-robin", "priority"]
-Routing = Annotated[RoutingPolicy, _choice("a routing policy", "round-robin", "priority")]
-PatternName = Literal["reply", "collect"]
-Pattern = Annotated[PatternName, _choice("a pattern", "reply", "collect")]
+RoutingPolicy = Literal["round-robin", "priority", "random", "least-outstanding", "power-of-two", "sticky"]
+Routing = Annotated[RoutingPolicy, _choice("a routing policy", *get_args(RoutingPolicy))]
+PatternName = Literal["reply", "collect", "survey"]
+Pattern = Annotated[PatternName, _choice("a pattern", *get_args(PatternName))]
+WhenFullName = Literal["block", "drop-new", "drop-old", "disconnect"]
+WhenFull = Annotated[WhenFullName, _choice("a rule for full queues", *get_args(WhenFullName))]
+NetworkName = Literal["sockets", "none"]
+Network = Annotated[NetworkName, _choice("a network", *get_args(NetworkName))]
 WorldName = Literal["virtual", "real"]
 World = Annotated[WorldName, _choice("a world", "virtual", "real")]
 LibraryName = Literal["ours", "zeromq", "nng", "tcp", "tcp-batched"]
@@ -438,7 +442,8 @@ class Service(Model):
     )
     pattern: Pattern = Field(
         default="reply",
-        description="reply: answers each request (REQ/REP). collect: takes messages and answers none (PIPELINE).",
+        description="reply: answers each request (REQ/REP). collect: takes messages and answers none (PIPELINE). "
+        "survey: every instance answers each request (SURVEY), and it is complete when all have before its deadline.",
     )
     workers: Annotated[int, *count("the number of workers", 1, 10_000)] = Field(
         default=1, description="How many requests one instance works on at the same time."
@@ -450,6 +455,11 @@ class Service(Model):
     )
     queue: Annotated[int, *count("the length of the queue", 1, 10_000_000)] = Field(
         default=1000, description="How many messages may wait in one instance; beyond that senders are held back."
+    )
+    when_full: WhenFull = Field(
+        default="block",
+        description="What becomes of a message for a full queue. block: its sender is held back, or waits. drop-new: "
+        "it is lost. drop-old: the one that has waited longest is. disconnect: the slow one loses its connection.",
     )
     reply: Size = Field(default=64, description="Size of an answer, at most 16 MiB less 4 B.", examples=["64 B"])
     behaviour: Behaviour | None = Field(
@@ -473,13 +483,20 @@ class Workload(Model):
         default=1, description="Number of clients at each of its sites; each is a host with one socket."
     )
     load: LoadField = Field(
-        description="In what rhythm each client sends. poisson and paced: so many per second, answered or not. "
+        description="In what rhythm each client sends. poisson and paced: so many per second, answered or not. bursty: "
+        "poisson while on, silent while off, both exponentially long. trace: at the moments in a file beside the "
+        "scenario, one a line. "
         "closed N: N requests under way, with a think time if given. flood: as fast as the socket takes messages; "
         "goes with a service of pattern collect."
     )
     size: Size = Field(default=64, description="Size of a request, at most 16 MiB less 4 B.", examples=["64 B"])
     timeout: PositiveDuration = Field(
         default=5.0, description="A request without an answer after this long is lost.", examples=["5 s"]
+    )
+    deadline: PositiveDuration = Field(
+        default=1.0,
+        description="How long a survey takes answers; only with a service of pattern survey.",
+        examples=["50 ms"],
     )
     resend: PositiveDuration = Field(
         default=60.0,
@@ -691,8 +708,15 @@ class Scenario(Model):
     routing: Routing = Field(
         default="round-robin",
         description="How clients choose among the instances of a service. round-robin: all in turn. priority: "
-        "those of the own site while "
-        "one of them is there, then the site with the nearest link, and so on.",
+        "those of the own site while one of them is there, then the site with the nearest link, and so on. "
+        "random: any. least-outstanding: the one with the fewest requests of this client under way (without a network: "
+        "of all clients). power-of-two: the less loaded of two that are drawn. sticky: always the same one for the "
+        "same client.",
+    )
+    network: Network = Field(
+        default="sockets",
+        description="sockets: the engine's sockets over the links between the sites. none: a request is at once where "
+        "it goes to, as in queueing theory; nothing but services, workers and queues takes time. Virtual world only.",
     )
     faults: tuple[Fault, ...] = Field(default=(), description="What goes wrong, and when.")
     run: Run = Field(description="How long, how often, from which seed, in which world.")

@@ -2,14 +2,17 @@
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from workbench.engine.virtual import Drawn, VirtualHost, VirtualWorld
+from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
+from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.model import custom
 from workbench.model.cast import Cast, Part, cast
 from workbench.model.measure import Reading, measure, observed, window_of
 from workbench.results import Replication
-from workbench.scenario import Distribution, LinkShape, Scenario, Service, Workload
+from workbench.scenario import Distribution, LinkShape, Load, Scenario, Service, Workload
+from workbench.scenario.durations import durations
 
 
 def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
@@ -59,10 +62,11 @@ class Stage:
         self.cast: Cast = cast(scenario)
         self._metered: list[str] = []
         self._build()
+        serve, ask = (self._station, self._crowd) if scenario.network == "none" else (self._serve, self._ask)
         for name, service in scenario.services.items():
-            self._serve(name, service)
+            serve(name, service)
         for name, workload in scenario.workloads.items():
-            self._ask(name, workload)
+            ask(name, workload)
         self._plan_faults()
 
     def readings(self) -> list[Reading]:
@@ -90,7 +94,7 @@ class Stage:
             "rep" if service.pattern == "reply" else "pull",
             [(part.name, part.name) for part in parts],
             workers=service.workers,
-            time=drawn(service.time),
+            time=self._drawn(service.time),
             reply=service.reply,
             recv_queue=service.queue,
         )
@@ -104,22 +108,68 @@ class Stage:
                 peers = custom.Peers(dials=tuple(dials[part]))
                 self._host(part).play(partial(self._play, function, peers, workload.options))
             return
-        load = workload.load
         collects = self.scenario.services[workload.to].pattern == "collect"
         self.world.add_workload(
             name,
             "push" if collects else "req",
             [(part.name, dials[part]) for part in parts],
             window_of(self.scenario),
-            load=load.kind,
-            rate=load.rate or 1.0,
-            outstanding=load.outstanding,
-            think=drawn(load.think) if load.think is not None else ("constant", 0.0, 0.0),
+            load=self._rhythm(workload.load),
             size=workload.size,
             timeout=workload.timeout,
             resend=workload.resend,
         )
         self._metered.append(name)
+
+    def _station(self, name: str, service: Service) -> None:
+        """The service as it is without a network."""
+        self.world.add_station(
+            name,
+            [part.name for part in self.cast.of("service", name)],
+            workers=service.workers,
+            time=self._drawn(service.time),
+            queue=service.queue,
+            when_full=service.when_full,
+        )
+
+    def _crowd(self, name: str, workload: Workload) -> None:
+        """The workload as it is without a network."""
+        places = {part: place for place, part in enumerate(self.cast.of("service", workload.to))}
+        surveys = self.scenario.services[workload.to].pattern == "survey"
+        self.world.add_crowd(
+            name,
+            workload.to,
+            [
+                (part.name, [(places[dial.target], dial.priority) for dial in self.cast.dials(part)])
+                for part in self.cast.of("workload", name)
+            ],
+            window_of(self.scenario),
+            load=self._rhythm(workload.load),
+            routing=workload.routing or self.scenario.routing,
+            surveys=surveys,
+            timeout=workload.deadline if surveys else workload.timeout,
+        )
+        self._metered.append(name)
+
+    def _rhythm(self, load: Load) -> Rhythm:
+        return Rhythm(
+            kind=load.kind,
+            rate=load.rate or 1.0,
+            outstanding=load.outstanding,
+            think=NOTHING if load.think is None else self._drawn(load.think),
+            on=load.on or 1.0,
+            off=load.off,
+            moments=durations(self._beside(load.file), ascending=True) if load.kind == "trace" else (),
+        )
+
+    def _drawn(self, distribution: Distribution) -> Drawn:
+        """A distribution as the native world takes it."""
+        if distribution.kind == "empirical":
+            return "empirical", durations(self._beside(distribution.file))
+        return distribution.kind, distribution.a, distribution.b
+
+    def _beside(self, file: str) -> Path:
+        return (self.scenario.directory or Path.cwd()) / file
 
     def _play(self, function: custom.Custom, peers: custom.Peers, options: dict[str, Any], host: VirtualHost) -> Any:
         return custom.start(function, host, peers, options)
@@ -143,8 +193,3 @@ def shape(link: LinkShape) -> dict[str, Any]:
         "rate": link.rate,
         "loss": link.loss,
     }
-
-
-def drawn(distribution: Distribution) -> Drawn:
-    """A distribution as the native world takes it."""
-    return distribution.kind, distribution.a, distribution.b

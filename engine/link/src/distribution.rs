@@ -1,5 +1,6 @@
 //! Distributions of durations, in seconds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -8,7 +9,7 @@ use crate::Nanos;
 use crate::stream::Stream;
 
 /// How long something takes. All parameters are in seconds, but for `variation`, which has no unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Distribution {
     /// Always the same.
     Constant(f64),
@@ -38,6 +39,22 @@ pub enum Distribution {
         /// The coefficient of variation: standard deviation by mean.
         variation: f64,
     },
+    /// Pareto: never less than `low`, and a tail that falls with the power `shape`.
+    Pareto {
+        /// The shortest; more than zero.
+        low: f64,
+        /// The exponent of the tail, more than 1 so that there is a mean.
+        shape: f64,
+    },
+    /// Weibull: with a shape below 1 the tail is heavier than the exponential's.
+    Weibull {
+        /// The scale; more than zero.
+        scale: f64,
+        /// The shape; 1 is the exponential distribution.
+        shape: f64,
+    },
+    /// One of these, each as likely as the others.
+    Empirical(Arc<[f64]>),
 }
 
 /// A parameter that no distribution of durations can have.
@@ -54,7 +71,7 @@ impl Distribution {
     pub const ZERO: Distribution = Distribution::Constant(0.0);
 
     /// The distribution of this name, with its parameters in the order in which its fields stand here; one that has a
-    /// single parameter ignores the second.
+    /// single parameter ignores the second. Pareto and Weibull are named by their mean and their shape.
     pub fn named(name: &str, first: f64, second: f64) -> Result<Distribution, DistributionError> {
         let distribution = match name {
             "constant" => Distribution::Constant(first),
@@ -62,8 +79,10 @@ impl Distribution {
             "uniform" => Distribution::Uniform { low: first, high: second },
             "normal" => Distribution::Normal { mean: first, deviation: second },
             "lognormal" => Distribution::Lognormal { mean: first, variation: second },
+            "pareto" => Distribution::Pareto { low: first * (second - 1.0) / second, shape: second },
+            "weibull" => Distribution::Weibull { scale: first / libm::tgamma(1.0 + 1.0 / second), shape: second },
             _ => {
-                let allowed = "constant, exponential, uniform, normal or lognormal";
+                let allowed = "constant, exponential, uniform, normal, lognormal, pareto or weibull";
                 return Err(DistributionError { what: "the name", value: name.to_owned(), allowed });
             }
         };
@@ -73,6 +92,20 @@ impl Distribution {
     /// Checks that every parameter is a possible duration, a hundred years at most.
     pub fn check(&self) -> Result<(), DistributionError> {
         match *self {
+            Distribution::Pareto { low, shape } => {
+                ensure(shape > 1.0 && shape <= 100.0, "the shape", shape, "more than 1 and at most 100")?;
+                duration("the shortest", low)?;
+                ensure(low > 0.0, "the shortest", low, "more than zero")
+            }
+            Distribution::Weibull { scale, shape } => {
+                ensure((0.1..=100.0).contains(&shape), "the shape", shape, "from 0.1 to 100")?;
+                duration("the scale", scale)?;
+                ensure(scale > 0.0, "the scale", scale, "more than zero")
+            }
+            Distribution::Empirical(ref values) => {
+                ensure(!values.is_empty(), "the number of values", 0.0, "more than zero")?;
+                values.iter().try_for_each(|value| duration("a value", *value))
+            }
             Distribution::Constant(seconds) => duration("the constant", seconds),
             Distribution::Exponential { mean } => duration("the mean", mean),
             Distribution::Uniform { low, high } => {
@@ -100,6 +133,9 @@ impl Distribution {
             Distribution::Uniform { low, high } => low + (high - low) * stream.uniform(),
             Distribution::Normal { mean, deviation } => stream.normal(mean, deviation),
             Distribution::Lognormal { mean, variation } => stream.lognormal(mean, variation),
+            Distribution::Pareto { low, shape } => low * libm::exp(stream.exponential(1.0 / shape)),
+            Distribution::Weibull { scale, shape } => scale * libm::pow(stream.exponential(1.0), 1.0 / shape),
+            Distribution::Empirical(ref values) => values[stream.choose(values.len())],
         }
     }
 
@@ -113,6 +149,9 @@ impl Distribution {
         match *self {
             Distribution::Constant(seconds) => seconds,
             Distribution::Uniform { low, high } => f64::midpoint(low, high),
+            Distribution::Pareto { low, shape } => low * shape / (shape - 1.0),
+            Distribution::Weibull { scale, shape } => scale * libm::tgamma(1.0 + 1.0 / shape),
+            Distribution::Empirical(ref values) => values.iter().sum::<f64>() / values.len() as f64,
             Distribution::Exponential { mean }
             | Distribution::Normal { mean, .. }
             | Distribution::Lognormal { mean, .. } => mean,
@@ -154,6 +193,9 @@ mod tests {
             Distribution::Uniform { low: 0.001, high: 0.003 },
             Distribution::Normal { mean: 0.002, deviation: 0.0003 },
             Distribution::Lognormal { mean: 0.002, variation: 0.5 },
+            Distribution::named("pareto", 0.002, 3.0).unwrap(),
+            Distribution::named("weibull", 0.002, 0.7).unwrap(),
+            Distribution::Empirical(Arc::from([0.001, 0.002, 0.003])),
         ] {
             distribution.check().unwrap();
             let total: u64 = (0..100_000).map(|_| distribution.sample_nanos(&mut stream)).sum();
@@ -179,6 +221,11 @@ mod tests {
             Distribution::Normal { mean: 1.0, deviation: -0.1 },
             Distribution::Lognormal { mean: 0.0, variation: 1.0 },
             Distribution::Lognormal { mean: 1.0, variation: 1e9 },
+            Distribution::Pareto { low: 1.0, shape: 1.0 },
+            Distribution::Pareto { low: 0.0, shape: 2.0 },
+            Distribution::Weibull { scale: 1.0, shape: 0.0 },
+            Distribution::Empirical(Arc::from([])),
+            Distribution::Empirical(Arc::from([1.0, -1.0])),
         ] {
             assert!(distribution.check().is_err(), "{distribution:?}");
         }

@@ -99,6 +99,9 @@ pub(crate) fn snapshot<'py>(py: Python<'py>, meter: &Meter) -> PyResult<Bound<'p
     shown.set_item("phases", phases)?;
     let bins = meter.bins().iter().map(|row| bin(py, row)).collect::<PyResult<Vec<_>>>()?;
     shown.set_item("bins", PyList::new(py, bins)?)?;
+    shown.set_item("mean_inside", meter.mean_inside())?;
+    shown.set_item("batch", meter.series().batch())?;
+    shown.set_item("series_ns", meter.series().means().collect::<Vec<_>>())?;
     Ok(shown)
 }
 
@@ -110,9 +113,13 @@ fn tally<'py>(py: Python<'py>, tally: &Tally) -> PyResult<Bound<'py, PyDict>> {
     shown.set_item("cross", tally.cross)?;
     shown.set_item("unplaced", tally.unplaced)?;
     shown.set_item("repeated", tally.repeated)?;
+    shown.set_item("dropped", tally.dropped)?;
+    shown.set_item("replies", tally.replies)?;
+    shown.set_item("late", tally.late)?;
     shown.set_item("latency_sum_ns", tally.latency_sum)?;
     shown.set_item("latency_max_ns", tally.latency_max)?;
     shown.set_item("latencies", tally.latencies().collect::<Vec<_>>())?;
+    shown.set_item("reply_times", tally.reply_times().collect::<Vec<_>>())?;
     Ok(shown)
 }
 

@@ -52,11 +52,33 @@ impl PyStream {
     }
 
     fn sample(&mut self, py: Python<'_>, kind: &str, a: f64, b: f64) -> PyResult<f64> {
-        Ok(distribution(py, (kind, a, b))?.sample(&mut self.stream))
+        let made = Distribution::named(kind, a, b).map_err(|wrong| error(py, "OptionError", wrong.to_string()))?;
+        Ok(made.sample(&mut self.stream))
     }
 }
 
-/// A distribution by its name and its two parameters.
-pub(crate) fn distribution(py: Python<'_>, (kind, a, b): (&str, f64, f64)) -> PyResult<Distribution> {
-    Distribution::named(kind, a, b).map_err(|wrong| error(py, "OptionError", wrong.to_string()))
+/// A distribution: by its name and its two parameters, or "empirical" and its values.
+#[derive(FromPyObject)]
+pub(crate) enum Drawn {
+    Named(String, f64, f64),
+    Empirical(String, Vec<f64>),
+}
+
+impl Drawn {
+    /// No time at all.
+    pub(crate) fn nothing() -> Drawn {
+        Drawn::Named("constant".to_owned(), 0.0, 0.0)
+    }
+}
+
+pub(crate) fn distribution(py: Python<'_>, drawn: Drawn) -> PyResult<Distribution> {
+    let made = match drawn {
+        Drawn::Named(kind, a, b) => Distribution::named(&kind, a, b),
+        Drawn::Empirical(kind, values) if kind == "empirical" => {
+            let made = Distribution::Empirical(values.into());
+            made.check().map(|()| made)
+        }
+        Drawn::Empirical(other, _) => Distribution::named(&other, f64::NAN, f64::NAN),
+    };
+    made.map_err(|wrong| error(py, "OptionError", wrong.to_string()))
 }

@@ -8,15 +8,16 @@ use pyo3::types::{PyBytes, PyDict};
 use sp_link::LinkOptions;
 use sp_proto::{Answer, ContextId, EndpointOptions, Kind, Ticket, Time};
 use sp_virtual::{
-    ClientPlan, Fault, HostId, InstancePlan, Load, Outcome, OutsideTicket, Progress, ServiceId, ServicePlan, SiteId,
-    SocketId, WorkloadId, WorkloadPlan, World, WorldError, WorldOptions,
+    Choice, ClientPlan, CrowdId, CrowdPlan, Fault, HostId, InstancePlan, Load, Outcome, OutsideTicket, Progress,
+    ServiceId, ServicePlan, SiteId, SocketId, StationId, StationPlan, WhenFull, WorkloadId, WorkloadPlan, World,
+    WorldError, WorldOptions,
 };
 
 use crate::errors::{error, name_of};
 use crate::meters;
 use crate::options::{endpoint_options, seconds, socket_options};
 use crate::real_socket::body_of;
-use crate::streams::{PyStream, distribution};
+use crate::streams::{Drawn, PyStream, distribution};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NativeWorld>()
@@ -32,8 +33,6 @@ struct NativeWorld {
 type Answered<'py> = (u64, Option<(&'static str, String)>, Option<Bound<'py, PyBytes>>);
 /// "killed" or "restored", and the host.
 type Notice = (&'static str, u32);
-/// The kind of a distribution and its two parameters.
-type Drawn<'a> = (&'a str, f64, f64);
 
 #[pymethods]
 impl NativeWorld {
@@ -44,13 +43,13 @@ impl NativeWorld {
         NativeWorld { world: Mutex::new(World::new(options)) }
     }
 
-    #[pyo3(signature = (name, *, delay, jitter=("constant", 0.0, 0.0), rate=None, loss=0.0))]
+    #[pyo3(signature = (name, *, delay, jitter=Drawn::nothing(), rate=None, loss=0.0))]
     fn add_site(
         &self,
         py: Python<'_>,
         name: &str,
         delay: f64,
-        jitter: Drawn<'_>,
+        jitter: Drawn,
         rate: Option<f64>,
         loss: f64,
     ) -> PyResult<u32> {
@@ -58,7 +57,7 @@ impl NativeWorld {
         translate(py, self.lock().add_site(name, within)).map(SiteId::number)
     }
 
-    #[pyo3(signature = (a, b, *, delay, jitter=("constant", 0.0, 0.0), rate=None, loss=0.0))]
+    #[pyo3(signature = (a, b, *, delay, jitter=Drawn::nothing(), rate=None, loss=0.0))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn link(
         &self,
@@ -66,7 +65,7 @@ impl NativeWorld {
         a: u32,
         b: u32,
         delay: f64,
-        jitter: Drawn<'_>,
+        jitter: Drawn,
         rate: Option<f64>,
         loss: f64,
     ) -> PyResult<()> {
@@ -90,7 +89,7 @@ impl NativeWorld {
         translate(py, self.lock().stream(host_of(host), name)).map(PyStream::from)
     }
 
-    #[pyo3(signature = (name, kind, instances, *, workers=1, time=("constant", 0.0, 0.0), reply=64, **options))]
+    #[pyo3(signature = (name, kind, instances, *, workers=1, time=Drawn::nothing(), reply=64, **options))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_service(
         &self,
@@ -99,7 +98,7 @@ impl NativeWorld {
         kind: &str,
         instances: Vec<(u32, String)>,
         workers: u32,
-        time: Drawn<'_>,
+        time: Drawn,
         reply: usize,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
@@ -119,8 +118,7 @@ impl NativeWorld {
     }
 
     #[pyo3(signature = (
-        name, kind, clients, window, *, load, rate=1.0, outstanding=1, think=("constant", 0.0, 0.0), size=64,
-        timeout=5.0, **options
+        name, kind, clients, window, *, load, size=64, timeout=5.0, **options
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_workload(
@@ -130,37 +128,81 @@ impl NativeWorld {
         kind: &str,
         clients: Vec<(u32, Vec<(String, i64)>)>,
         window: meters::Window,
-        load: &str,
-        rate: f64,
-        outstanding: u32,
-        think: Drawn<'_>,
+        load: Rhythm,
         size: usize,
         timeout: f64,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
-        let load = match load {
-            "poisson" => Load::Poisson { rate },
-            "paced" => Load::Paced { rate },
-            "closed" => Load::Closed { outstanding, think: distribution(py, think)? },
-            "flood" => Load::Flood,
-            _ => {
-                let text = format!("load {load:?} is unknown; there are poisson, paced, closed and flood");
-                return Err(error(py, "OptionError", text));
-            }
-        };
         let clients = clients.into_iter().map(|(host, dials)| client(py, host, dials)).collect::<PyResult<_>>()?;
         let sites = self.lock().sites().to_vec();
         let plan = WorkloadPlan {
             name: name.to_owned(),
             kind: kind_of(py, kind)?,
             clients,
-            load,
+            load: load.load(py)?,
             size,
             timeout: seconds(py, "timeout", timeout)?,
             options: socket_options(py, options)?.machine,
             meter: window.plan(py, sites)?,
         };
         translate(py, self.lock().add_workload(plan)).map(WorkloadId::number)
+    }
+
+    #[pyo3(signature = (name, hosts, *, workers=1, time=Drawn::nothing(), queue=1000, when_full="block"))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn add_station(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        hosts: Vec<u32>,
+        workers: u32,
+        time: Drawn,
+        queue: usize,
+        when_full: &str,
+    ) -> PyResult<u32> {
+        let when_full = match when_full {
+            "block" => WhenFull::Block,
+            "drop-new" => WhenFull::DropNew,
+            "drop-old" => WhenFull::DropOld,
+            _ => {
+                let text = format!("when_full {when_full:?} is unknown; there are block, drop-new and drop-old");
+                return Err(error(py, "OptionError", text));
+            }
+        };
+        let hosts = hosts.into_iter().map(host_of).collect();
+        let plan =
+            StationPlan { name: name.to_owned(), hosts, workers, time: distribution(py, time)?, queue, when_full };
+        translate(py, self.lock().add_station(plan)).map(StationId::number)
+    }
+
+    #[pyo3(signature = (
+        name, station, clients, window, *, load, routing="round-robin", drawn=2, surveys=false, timeout=5.0
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn add_crowd(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        station: u32,
+        clients: Vec<(u32, Vec<(u32, u8)>)>,
+        window: meters::Window,
+        load: Rhythm,
+        routing: &str,
+        drawn: u32,
+        surveys: bool,
+        timeout: f64,
+    ) -> PyResult<u32> {
+        let sites = self.lock().sites().to_vec();
+        let plan = CrowdPlan {
+            name: name.to_owned(),
+            clients: clients.into_iter().map(|(host, targets)| (host_of(host), targets)).collect(),
+            load: load.load(py)?,
+            choice: choice(py, routing, drawn)?,
+            surveys,
+            timeout: seconds(py, "timeout", timeout)?,
+            meter: window.plan(py, sites)?,
+        };
+        translate(py, self.lock().add_crowd(StationId::from_number(station), plan)).map(CrowdId::number)
     }
 
     #[pyo3(signature = (at_ns, action, a, b=None))]
@@ -336,6 +378,17 @@ impl NativeWorld {
         meters::snapshot(py, meter)
     }
 
+    fn crowd_meter<'py>(&self, py: Python<'py>, crowd: u32) -> PyResult<Bound<'py, PyDict>> {
+        let mut world = self.lock();
+        let meter = translate(py, world.crowd_meter(CrowdId::from_number(crowd)))?;
+        meters::snapshot(py, meter)
+    }
+
+    /// How many requests each instance of a station has served.
+    fn served_at(&self, py: Python<'_>, station: u32) -> PyResult<Vec<u64>> {
+        translate(py, self.lock().served_at(StationId::from_number(station)))
+    }
+
     /// How many requests each instance of a service has served.
     fn served(&self, py: Python<'_>, service: u32) -> PyResult<Vec<u64>> {
         let world = self.lock();
@@ -356,6 +409,54 @@ impl NativeWorld {
     fn story_digest(&self) -> (u64, u64) {
         self.lock().story().map_or((0, 0), |story| (story.told(), story.digest()))
     }
+}
+
+/// A load by its attributes: those of `workbench.engine.virtual.Rhythm`.
+#[derive(FromPyObject)]
+struct Rhythm {
+    kind: String,
+    rate: f64,
+    outstanding: u32,
+    think: Drawn,
+    on: f64,
+    off: f64,
+    moments: Vec<f64>,
+}
+
+impl Rhythm {
+    fn load(self, py: Python<'_>) -> PyResult<Load> {
+        let Rhythm { kind, rate, outstanding, think, on, off, moments } = self;
+        Ok(match kind.as_str() {
+            "poisson" => Load::Poisson { rate },
+            "paced" => Load::Paced { rate },
+            "bursty" => Load::Bursty { rate, on, off },
+            "trace" => Load::Trace(moments.into()),
+            "closed" => Load::Closed { outstanding, think: distribution(py, think)? },
+            "flood" => Load::Flood,
+            _ => {
+                let text =
+                    format!("load {kind:?} is unknown; there are poisson, paced, bursty, trace, closed and flood");
+                return Err(error(py, "OptionError", text));
+            }
+        })
+    }
+}
+
+fn choice(py: Python<'_>, routing: &str, drawn: u32) -> PyResult<Choice> {
+    Ok(match routing {
+        "round-robin" | "priority" => Choice::InTurn,
+        "random" => Choice::Random,
+        "least-outstanding" => Choice::LeastOutstanding,
+        "power-of-two" => Choice::PowerOf(drawn),
+        "sticky" => Choice::Sticky,
+        _ => {
+            let text = format!(
+                "routing {routing:?} is unknown; there are round-robin, priority, random, least-outstanding, \
+                 power-of-two and sticky"
+            );
+            return Err(error(py, "OptionError", text));
+        }
+    })
 }
 
 impl NativeWorld {
@@ -389,7 +490,7 @@ fn answered(py: Python<'_>, ticket: OutsideTicket, answer: Answer) -> Answered<'
     }
 }
 
-fn link_options(py: Python<'_>, delay: f64, jitter: Drawn<'_>, rate: Option<f64>, loss: f64) -> PyResult<LinkOptions> {
+fn link_options(py: Python<'_>, delay: f64, jitter: Drawn, rate: Option<f64>, loss: f64) -> PyResult<LinkOptions> {
     Ok(LinkOptions {
         delay: seconds(py, "delay", delay)?,
         jitter: distribution(py, jitter)?,

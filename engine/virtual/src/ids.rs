@@ -14,6 +14,14 @@ pub struct HostId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub(crate) u32);
 
+/// A station. Stations are numbered in the order in which they were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StationId(pub(crate) u32);
+
+/// A crowd. Crowds are numbered in the order in which they were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CrowdId(pub(crate) u32);
+
 /// A ticket together with its socket: what someone outside the world waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutsideTicket {
@@ -43,4 +51,4 @@ macro_rules! numbered {
     )*};
 }
 
-numbered!(SiteId HostId SocketId);
+numbered!(SiteId HostId SocketId StationId CrowdId);

@@ -23,11 +23,14 @@ mod world;
 
 pub use agenda::{Agenda, Alarm};
 pub use error::WorldError;
-pub use ids::{HostId, OutsideTicket, SiteId, SocketId};
-pub use meters::{Bin, Meter, MeterPlan, Phase, Tally};
+pub use ids::{CrowdId, HostId, OutsideTicket, SiteId, SocketId, StationId};
+pub use meters::{Bin, Meter, MeterPlan, Phase, Series, Tally};
 pub use roles::faults::Fault;
+pub use roles::rhythm::Load;
+pub use roles::router::Choice;
 pub use roles::service::{InstancePlan, ServicePlan};
-pub use roles::workload::{ClientPlan, Load, WorkloadPlan};
+pub use roles::stations::{CrowdPlan, StationPlan, WhenFull};
+pub use roles::workload::{ClientPlan, WorkloadPlan};
 pub use roles::{InstanceId, ServiceId, WorkloadId, home_of, sequence_for};
 pub use story::{Scene, Story};
 pub use world::{Outcome, Progress, World, WorldOptions};

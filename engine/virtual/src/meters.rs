@@ -53,8 +53,34 @@ pub struct Meter {
     plan: MeterPlan,
     tallies: [Tally; 6],
     bins: Vec<Bin>,
+    /// The bin that was last used, and until when it lasts, in nanoseconds: mostly it is used again.
+    present: (usize, u64, u64),
     failover: Option<Duration>,
     failback: Option<Duration>,
+    series: Series,
+    little: Little,
+}
+
+/// Little's law, kept as a check: what is in the system, integrated over time, is what its visits took together. The one
+/// is counted at every change, the other at the end of each visit, in whole nanoseconds; the two must be equal.
+#[derive(Clone, Debug, Default)]
+struct Little {
+    inside: i64,
+    /// The integral until `at`.
+    area: i128,
+    at: Time,
+    /// The visits that have ended, added up.
+    visits: i128,
+}
+
+/// Latencies in the order in which they came, as means of batches: of five at first, and of twice as many whenever there
+/// are too many batches. What warm-up detection and batch means work on.
+#[derive(Clone, Debug)]
+pub struct Series {
+    sums: Vec<u128>,
+    batch: u64,
+    sum: u128,
+    count: u64,
 }
 
 /// What was counted in one phase.
@@ -72,11 +98,18 @@ pub struct Tally {
     pub unplaced: u64,
     /// Requests sent again. Unlike the others, in the phase in which that was noticed.
     pub repeated: u64,
+    /// Of the lost ones, those that a full queue has turned away or pushed out.
+    pub dropped: u64,
+    /// Answers to surveys that came in time; of a survey several are expected.
+    pub replies: u64,
+    /// Answers to surveys that came after their deadline.
+    pub late: u64,
     /// The answered ones' latencies, added up, in nanoseconds.
     pub latency_sum: u128,
     /// The longest of them, in nanoseconds.
     pub latency_max: u64,
     latencies: Histogram<u64>,
+    reply_times: Histogram<u64>,
 }
 
 /// What happened in a stretch of time, in whatever phase it began.
@@ -99,18 +132,28 @@ pub struct Bin {
 impl Meter {
     /// A meter that has counted nothing.
     pub fn new(plan: MeterPlan) -> Meter {
-        Meter { tallies: std::array::from_fn(|_| Tally::new()), bins: Vec::new(), failover: None, failback: None, plan }
+        Meter {
+            tallies: std::array::from_fn(|_| Tally::new()),
+            bins: Vec::new(),
+            present: (0, 0, 0),
+            failover: None,
+            failback: None,
+            series: Series::new(),
+            little: Little::default(),
+            plan,
+        }
     }
 
     /// A request is sent at `now`.
     pub fn sent(&mut self, now: Time) {
         self.tally(now).sent += 1;
         self.bin(now).sent += 1;
+        self.little.comes(now);
     }
 
     /// A request that was sent at `sent_at` from the site `home` is answered by `site`, if that is known.
     pub fn answered(&mut self, sent_at: Time, now: Time, home: usize, site: Option<usize>) {
-        let latency = u64::try_from((now - sent_at).as_nanos()).unwrap_or(u64::MAX).min(LONGEST_LATENCY);
+        let latency = now.as_nanos().saturating_sub(sent_at.as_nanos()).min(LONGEST_LATENCY);
         let cross = site.is_some_and(|site| site != home);
         let tally = self.tally(sent_at);
         tally.answered += 1;
@@ -126,7 +169,9 @@ impl Meter {
         if let Some(count) = site.and_then(|site| bin.answered.get_mut(site)) {
             *count += 1;
         }
-        if self.plan.struck.as_ref().is_none_or(|struck| struck.contains(&home)) {
+        self.series.add(latency);
+        self.little.goes(sent_at, now);
+        if self.plan.fault.is_some() && self.plan.struck.as_ref().is_none_or(|struck| struck.contains(&home)) {
             self.mark(sent_at, now, cross, site == Some(home));
         }
     }
@@ -135,6 +180,25 @@ impl Meter {
     pub fn lost(&mut self, sent_at: Time, now: Time) {
         self.tally(sent_at).lost += 1;
         self.bin(now).lost += 1;
+        self.little.goes(sent_at, now);
+    }
+
+    /// A request that was sent at `sent_at` is lost because a queue was full.
+    pub fn dropped(&mut self, sent_at: Time, now: Time) {
+        self.tally(sent_at).dropped += 1;
+        self.lost(sent_at, now);
+    }
+
+    /// One of the answers to a survey that was sent at `sent_at` has come, in time or too late.
+    pub fn replied(&mut self, sent_at: Time, now: Time, in_time: bool) {
+        let tally = self.tally(sent_at);
+        if in_time {
+            tally.replies += 1;
+        } else {
+            tally.late += 1;
+        }
+        let took = now.as_nanos().saturating_sub(sent_at.as_nanos()).min(LONGEST_LATENCY);
+        tally.reply_times.record(took).expect("the histogram grows with what is recorded");
     }
 
     /// So many requests were sent again.
@@ -172,6 +236,22 @@ impl Meter {
         self.tallies.iter().map(Tally::in_flight).sum()
     }
 
+    /// Latencies of all phases, in batches, in the order in which they came.
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
+    /// The residual of Little's law, in nanoseconds: zero unless something was counted twice, forgotten or given a wrong
+    /// time. `came` is when those came that are still in the system, in nanoseconds, added up, as who holds them knows.
+    pub fn residual(&self, came: u128) -> i128 {
+        self.little.residual(came)
+    }
+
+    /// How many there were in the system in the mean, until the last change.
+    pub fn mean_inside(&self) -> f64 {
+        self.little.area as f64 / (self.little.at.as_nanos() as f64).max(1.0)
+    }
+
     /// In which phase a request belongs that was sent at this moment.
     pub fn phase_at(&self, sent_at: Time) -> Phase {
         let MeterPlan { from, to, fault, restore, guard, settle, .. } = self.plan;
@@ -196,11 +276,18 @@ impl Meter {
 
     /// A run of more than [`MOST_BINS`] has all the rest in the last.
     fn bin(&mut self, now: Time) -> &mut Bin {
+        let (place, from, to) = self.present;
+        if (from..to).contains(&now.as_nanos()) {
+            return &mut self.bins[place];
+        }
         let width = u64::try_from(self.plan.bin.as_nanos()).unwrap_or(u64::MAX).max(1);
         let place = usize::try_from(now.as_nanos() / width).unwrap_or(usize::MAX).min(MOST_BINS - 1);
         if self.bins.len() <= place {
             self.bins.resize(place + 1, Bin::new(self.plan.sites.len()));
         }
+        let from = width * place as u64;
+        let to = if place == MOST_BINS - 1 { u64::MAX } else { from + width };
+        self.present = (place, from, to);
         &mut self.bins[place]
     }
 
@@ -243,8 +330,11 @@ impl Phase {
 
 impl Tally {
     fn new() -> Tally {
-        let mut latencies = Histogram::new(DIGITS).expect("three digits are allowed");
-        latencies.auto(true);
+        let empty = || {
+            let mut latencies = Histogram::new(DIGITS).expect("three digits are allowed");
+            latencies.auto(true);
+            latencies
+        };
         Tally {
             sent: 0,
             answered: 0,
@@ -252,9 +342,13 @@ impl Tally {
             cross: 0,
             unplaced: 0,
             repeated: 0,
+            dropped: 0,
+            replies: 0,
+            late: 0,
             latency_sum: 0,
             latency_max: 0,
-            latencies,
+            latencies: empty(),
+            reply_times: empty(),
         }
     }
 
@@ -265,10 +359,77 @@ impl Tally {
 
     /// The latencies as pairs of nanoseconds, exact to three digits, and how many, ascending.
     pub fn latencies(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.latencies
-            .iter_recorded()
-            .map(|step| (self.latencies.median_equivalent(step.value_iterated_to()), step.count_at_value()))
+        pairs(&self.latencies)
     }
+
+    /// The times that answers to surveys took, in time or not, in the same form.
+    pub fn reply_times(&self) -> impl Iterator<Item = (u64, u64)> {
+        pairs(&self.reply_times)
+    }
+}
+
+fn pairs(histogram: &Histogram<u64>) -> impl Iterator<Item = (u64, u64)> {
+    histogram.iter_recorded().map(|step| (histogram.median_equivalent(step.value_iterated_to()), step.count_at_value()))
+}
+
+impl Series {
+    fn new() -> Series {
+        Series { sums: Vec::new(), batch: BATCH, sum: 0, count: 0 }
+    }
+
+    fn add(&mut self, latency: u64) {
+        self.sum += u128::from(latency);
+        self.count += 1;
+        if self.count == self.batch {
+            self.sums.push(std::mem::take(&mut self.sum));
+            self.count = 0;
+            if self.sums.len() == MOST_BATCHES {
+                self.sums = self.sums.chunks_exact(2).map(|pair| pair[0] + pair[1]).collect();
+                self.batch *= 2;
+            }
+        }
+    }
+
+    /// How many latencies are in a batch.
+    pub fn batch(&self) -> u64 {
+        self.batch
+    }
+
+    /// The means of the batches that are full, in nanoseconds.
+    pub fn means(&self) -> impl Iterator<Item = f64> {
+        self.sums.iter().map(|sum| *sum as f64 / self.batch as f64)
+    }
+}
+
+impl Little {
+    fn comes(&mut self, at: Time) {
+        self.step(at);
+        self.area += nanos(self.at) - nanos(at);
+        self.inside += 1;
+    }
+
+    /// What is given up may be given up as of an earlier moment.
+    fn goes(&mut self, came: Time, at: Time) {
+        self.step(at);
+        self.area -= nanos(self.at) - nanos(at);
+        self.visits += nanos(at) - nanos(came);
+        self.inside -= 1;
+    }
+
+    fn step(&mut self, at: Time) {
+        if at > self.at {
+            self.area += i128::from(self.inside) * (nanos(at) - nanos(self.at));
+            self.at = at;
+        }
+    }
+
+    fn residual(&self, came: u128) -> i128 {
+        self.area - self.visits - (i128::from(self.inside) * nanos(self.at) - came as i128)
+    }
+}
+
+fn nanos(at: Time) -> i128 {
+    i128::from(at.as_nanos())
 }
 
 impl Bin {
@@ -281,6 +442,8 @@ const DIGITS: u8 = 3;
 /// Thirty years; more than the histogram can hold is never asked of it.
 const LONGEST_LATENCY: u64 = 1 << 60;
 const MOST_BINS: usize = 100_000;
+const BATCH: u64 = 5;
+const MOST_BATCHES: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -375,6 +538,32 @@ mod tests {
         let bins = meter.bins();
         assert_eq!((bins.len(), bins[1].sent, bins[1].cross), (3, 1, 0));
         assert_eq!((bins[2].answered.clone(), bins[2].cross, bins[2].lost), (vec![0, 1], 1, 1));
+    }
+
+    #[test]
+    fn littles_law_is_kept_and_finds_what_was_forgotten() {
+        let mut meter = meter();
+        for at in [5, 15, 35] {
+            meter.sent(at_ms(at));
+        }
+        meter.answered(at_ms(5), at_ms(40), 0, None);
+        meter.lost(at_ms(15), at_ms(36));
+        meter.sent(at_ms(50));
+        let came = |at: u64| u128::from(at_ms(at).as_nanos());
+        assert_eq!(meter.residual(came(35 + 50)), 0);
+        assert!((meter.mean_inside() - (35.0 + 21.0 + 15.0) / 50.0).abs() < 1e-12);
+        meter.lost(at_ms(49), at_ms(60));
+        assert_eq!(meter.residual(came(35)), -1_000_000, "it had come at 50");
+    }
+
+    #[test]
+    fn the_series_keeps_its_length_and_its_mean() {
+        let mut series = Series::new();
+        (1..=100_000).for_each(|latency| series.add(latency));
+        let means: Vec<f64> = series.means().collect();
+        assert!(means.is_sorted() && means.len() < MOST_BATCHES && series.batch() >= 2 * BATCH);
+        let mean = means.iter().sum::<f64>() / means.len() as f64;
+        assert!((mean / 50_000.0 - 1.0).abs() < 0.001, "{mean}");
     }
 
     fn meter() -> Meter {

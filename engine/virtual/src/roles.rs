@@ -7,15 +7,19 @@ mod asking;
 pub(crate) mod body;
 pub(crate) mod faults;
 mod pushing;
+pub(crate) mod rhythm;
+pub(crate) mod router;
 pub(crate) mod service;
+pub(crate) mod stations;
 pub(crate) mod workload;
 
 use std::collections::BTreeMap;
 
-use sp_proto::{Answer, Ticket};
+use sp_proto::{Answer, Ticket, Time};
 
 pub use self::body::{home_of, sequence_for};
 use self::service::{Instance, ServicePlan};
+use self::stations::Stations;
 use self::workload::{Client, Workload, WorkloadPlan};
 use crate::error::WorldError;
 use crate::ids::{HostId, SiteId};
@@ -45,6 +49,7 @@ pub(crate) struct Roles {
     homes: BTreeMap<HostId, u32>,
     /// What collecting services have just received.
     receipts: Vec<Receipt>,
+    pub(crate) stations: Stations,
 }
 
 /// A message that a collecting service has received.
@@ -146,16 +151,24 @@ impl Roles {
     pub(crate) fn audit(&self) -> Result<(), String> {
         for (number, workload) in self.workloads.iter().enumerate() {
             let clients = self.clients.iter().filter(|client| client.workload == number);
-            let waiting: u64 = clients.map(|client| client.waiting()).sum();
-            if workload.meter.in_flight() != waiting {
-                return Err(format!(
-                    "workload {}: {} requests are in flight by the meter, and {waiting} by the clients",
-                    workload.plan.name,
-                    workload.meter.in_flight()
-                ));
-            }
+            let waiting: Vec<Time> = clients.flat_map(Client::waiting).collect();
+            balance(&workload.plan.name, &workload.meter, &waiting)?;
         }
-        Ok(())
+        self.stations.audit()
+    }
+}
+
+/// The books of one workload: every request is answered, lost or still there, and Little's law is kept. `waiting` is when
+/// those were sent that are still there.
+fn balance(name: &str, meter: &Meter, waiting: &[Time]) -> Result<(), String> {
+    let (metered, there) = (meter.in_flight(), waiting.len() as u64);
+    if metered != there {
+        return Err(format!("{name}: {metered} requests are in flight by the meter, and {there} by who sent them"));
+    }
+    let came = waiting.iter().map(|at| u128::from(at.as_nanos())).sum();
+    match meter.residual(came) {
+        0 => Ok(()),
+        residual => Err(format!("{name}: Little's law is broken: {residual} ns too much time was spent waiting")),
     }
 }
 
@@ -191,6 +204,7 @@ impl Roles {
         for instance in self.instances.iter_mut().filter(|instance| instance.host == host) {
             instance.stop();
         }
+        self.stations.handle_kill(stage, host);
     }
 
     /// The host can have sockets again. Services begin first, so that the host's own clients find them.
@@ -201,6 +215,7 @@ impl Roles {
         for client in self.clients.iter_mut().filter(|client| client.host == host) {
             client.start(stage, &mut self.workloads[client.workload])?;
         }
+        self.stations.handle_restore(stage, host);
         Ok(())
     }
 

@@ -50,6 +50,10 @@ pub(crate) enum Due {
     Ask { client: u32, place: u32, life: u32 },
     /// A worker has done its work.
     Served { instance: u32, worker: u32, life: u32 },
+    /// A visitor asks at a station.
+    Come { visitor: u32, place: u32, life: u32 },
+    /// A worker of a station is done.
+    Leave { server: u32, worker: u32, life: u32 },
     /// A fault of the schedule.
     Fault { number: u32 },
 }
@@ -294,7 +298,7 @@ impl Stage {
             Due::Handshake { connection } => self.give_up(connection),
             Due::Dial { socket, dialer } => self.connect(socket, dialer as usize),
             Due::Timer { socket } => self.handle_timer(socket),
-            Due::Ask { .. } | Due::Served { .. } | Due::Fault { .. } => {}
+            Due::Ask { .. } | Due::Served { .. } | Due::Come { .. } | Due::Leave { .. } | Due::Fault { .. } => {}
         }
     }
 

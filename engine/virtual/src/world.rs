@@ -8,10 +8,11 @@ use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Stats
 
 use crate::error::WorldError;
 use crate::host::Owner;
-use crate::ids::{HostId, OutsideTicket, SiteId, SocketId};
+use crate::ids::{CrowdId, HostId, OutsideTicket, SiteId, SocketId, StationId};
 use crate::meters::Meter;
 use crate::roles::faults::Fault;
 use crate::roles::service::ServicePlan;
+use crate::roles::stations::{CrowdPlan, StationPlan};
 use crate::roles::workload::WorkloadPlan;
 use crate::roles::{InstanceId, Roles, ServiceId, WorkloadId};
 use crate::stage::{Due, Stage};
@@ -256,6 +257,27 @@ impl World {
         Ok(id)
     }
 
+    /// Opens a station: a service that is reached without a network.
+    pub fn add_station(&mut self, plan: StationPlan) -> Result<StationId, WorldError> {
+        self.roles.stations.add_station(&self.stage, plan).map(|number| StationId(number as u32))
+    }
+
+    /// Lets a crowd go to a station.
+    pub fn add_crowd(&mut self, station: StationId, plan: CrowdPlan) -> Result<CrowdId, WorldError> {
+        let number = self.roles.stations.add_crowd(&mut self.stage, station.index(), plan)?;
+        Ok(CrowdId(number as u32))
+    }
+
+    /// What has been measured of a crowd until now.
+    pub fn crowd_meter(&mut self, crowd: CrowdId) -> Result<&Meter, WorldError> {
+        self.roles.stations.meter(&self.stage, crowd.index())
+    }
+
+    /// How many requests each instance of a station has served.
+    pub fn served_at(&self, station: StationId) -> Result<Vec<u64>, WorldError> {
+        self.roles.stations.served(station.index())
+    }
+
     /// Puts a fault on the agenda. One whose moment has passed happens at the next [`advance`](World::advance).
     pub fn schedule(&mut self, at: Time, fault: Fault) -> Result<(), WorldError> {
         match fault {
@@ -401,6 +423,12 @@ impl World {
             Due::Ask { client, place, life } => self.roles.handle_ask(&mut self.stage, client, place, life),
             Due::Served { instance, worker, life } => {
                 self.roles.handle_served(&mut self.stage, instance, worker, life);
+            }
+            Due::Come { visitor, place, life } => {
+                self.roles.stations.handle_come(&mut self.stage, visitor, place, life);
+            }
+            Due::Leave { server, worker, life } => {
+                self.roles.stations.handle_leave(&mut self.stage, server, worker, life);
             }
             Due::Fault { number } => {
                 let fault = self.faults[number as usize];

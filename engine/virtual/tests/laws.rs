@@ -145,7 +145,7 @@ impl Play {
         (collect.kind, collect.options) = (Kind::Pull, options.clone());
         world.add_service(collect).unwrap();
         let askers = ["asker", "pusher", "flooder"].map(|name| world.add_host(name, sites[0]).unwrap());
-        let mut asks = workload(&world, "asks", askers[0], &[("r0", 1), ("r1", 2)], self.load);
+        let mut asks = workload(&world, "asks", askers[0], &[("r0", 1), ("r1", 2)], self.load.clone());
         let mut pushes = workload(&world, "pushes", askers[1], &[("c2", 1)], Load::Poisson { rate: 100.0 });
         let mut floods = workload(&world, "floods", askers[2], &[("c2", 1)], Load::Flood);
         (pushes.kind, floods.kind) = (Kind::Push, Kind::Push);

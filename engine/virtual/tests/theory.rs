@@ -32,7 +32,8 @@ fn other_service_times_are_m_g_1() {
 
 /// The mean time in the system, in service times, of the requests between the warm-up and the end.
 fn expect(what: &str, workers: u32, load: f64, time: Distribution, theory: f64) {
-    let means: Vec<f64> = (0..REPLICATIONS).map(|replication| mean_sojourn(workers, load, time, replication)).collect();
+    let means: Vec<f64> =
+        (0..REPLICATIONS).map(|replication| mean_sojourn(workers, load, time.clone(), replication)).collect();
     let count = means.len() as f64;
     let mean = means.iter().sum::<f64>() / count;
     let variance = means.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);

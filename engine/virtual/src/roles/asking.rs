@@ -77,8 +77,9 @@ impl Asking {
         }
     }
 
-    pub(super) fn waiting(&self) -> u64 {
-        self.outstanding.len() as u64
+    /// When each of the requests was sent that are still waited for.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
+        self.outstanding.values().map(|asked| asked.at)
     }
 }
 

@@ -89,7 +89,7 @@ impl Pushing {
             return None;
         }
         self.next += 1;
-        if act.plan.load == super::workload::Load::Flood {
+        if act.plan.load == super::rhythm::Load::Flood {
             return self.flood(act);
         }
         while self.next < *act.asked && self.offer(act) {}
@@ -145,8 +145,9 @@ impl Pushing {
         self.turn_asked = false;
     }
 
-    pub(super) fn waiting(&self) -> u64 {
-        self.open
+    /// When each of the messages was meant to be sent that are still waited for.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
+        self.pending.iter().filter(|pending| pending.open).map(|pending| pending.at)
     }
 
     fn mean_to_send(&mut self, act: &mut Act<'_>) {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sp_link::{Distribution, Stream};
 use sp_proto::{Answer, EndpointOptions, Kind, Options, Ticket, Time};
 
 use super::asking::Asking;
 use super::body::sequence_for;
 use super::pushing::Pushing;
+use super::rhythm::{Load, Rhythm};
 use crate::error::WorldError;
 use crate::host::Owner;
 use crate::ids::{HostId, SiteId, SocketId};
@@ -44,30 +44,6 @@ pub struct ClientPlan {
     pub targets: Vec<(String, EndpointOptions)>,
 }
 
-/// How a client asks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Load {
-    /// At random and without memory, so many per second; answers are not waited for.
-    Poisson {
-        /// Per second.
-        rate: f64,
-    },
-    /// At equal distances, so many per second, from a random moment of the first period on; answers are not waited for.
-    Paced {
-        /// Per second.
-        rate: f64,
-    },
-    /// So many requests outstanding at a time; each answer, or loss, is followed by a thought and the next request.
-    Closed {
-        /// Requests outstanding, 1 or more.
-        outstanding: u32,
-        /// How long a thought takes.
-        think: Distribution,
-    },
-    /// As fast as the socket takes messages, five million a second at most; only for PUSH.
-    Flood,
-}
-
 /// A workload at work.
 #[derive(Debug)]
 pub(crate) struct Workload {
@@ -89,10 +65,7 @@ pub(crate) struct Client {
     /// How often it was started; cues for an earlier life are void.
     life: u32,
     socket: Option<SocketId>,
-    /// Draws when to ask, or, for each request outstanding, how long to think.
-    luck: Vec<Stream>,
-    /// When an open load asks next, in seconds. Moments are added up unrounded, so that the rate is exact.
-    moment: f64,
+    rhythm: Rhythm,
     asked: u64,
     repeats_seen: u64,
     manner: Manner,
@@ -121,9 +94,6 @@ impl WorkloadPlan {
         self.options.check()?;
         let problem = match self.load {
             _ if !matches!(self.kind, Kind::Req | Kind::Push) => Some("asks through a req or a push socket"),
-            Load::Poisson { rate } | Load::Paced { rate } if !(rate > 0.0 && rate <= 1e9) => {
-                Some("has a rate from more than 0 to 1e9 per second")
-            }
             Load::Closed { .. } if self.kind != Kind::Req => Some("is a closed load, and nobody answers a push socket"),
             Load::Closed { outstanding, .. } if !(1..self.options.max_contexts).contains(&(outstanding as usize)) => {
                 Some("has 1 to max_contexts - 1 requests outstanding")
@@ -134,12 +104,12 @@ impl WorkloadPlan {
             _ if self.size > self.options.max_message => Some("has messages of max_message at most"),
             _ if self.timeout.is_zero() => Some("has a timeout of more than zero"),
             _ if self.meter.bin.is_zero() => Some("has bins of more than zero"),
-            _ => None,
+            _ => self.load.problem(),
         };
         if let Some(rule) = problem {
             return Err(WorldError::Plan(format!("workload {}: it {rule}", self.name)));
         }
-        if let Load::Closed { think, .. } = self.load {
+        if let Load::Closed { think, .. } = &self.load {
             think.check()?;
         }
         self.clients.iter().try_for_each(|client| stage.host(client.host).map(|_| ()))
@@ -169,8 +139,7 @@ impl Client {
             home: stage.host(host)?.site,
             life: 0,
             socket: None,
-            luck: Vec::new(),
-            moment: 0.0,
+            rhythm: Rhythm::default(),
             asked: 0,
             repeats_seen: 0,
             manner: match plan.kind {
@@ -191,23 +160,14 @@ impl Client {
         self.socket = Some(socket);
         self.life += 1;
         self.repeats_seen = 0;
-        self.moment = stage.now.as_secs_f64();
+        let host = self.host;
+        self.rhythm = Rhythm::begin(&workload.plan.load, stage.now, |name| stage.stream(host, name));
         match workload.plan.load {
-            Load::Poisson { .. } => {
-                self.luck = vec![stage.stream(self.host, "asking")];
-                self.ask_next(stage, workload.plan.load);
-            }
-            Load::Paced { rate } => {
-                let mut luck = stage.stream(self.host, "asking");
-                self.moment += luck.uniform() / rate;
-                self.ask_at(stage, time_of(self.moment), 0);
-            }
             Load::Closed { outstanding, .. } => {
-                let name = |place| format!("asking/{place}");
-                self.luck = (0..outstanding).map(|place| stage.stream(self.host, &name(place))).collect();
                 (0..outstanding).for_each(|place| self.ask_at(stage, stage.now, place));
             }
             Load::Flood => self.ask_at(stage, stage.now, 0),
+            _ => self.ask_next(stage, &workload.plan.load),
         }
         Ok(())
     }
@@ -229,7 +189,7 @@ impl Client {
     /// load apart.
     pub(crate) fn handle_ask(&mut self, stage: &mut Stage, workload: &mut Workload, place: u32, life: u32) {
         if life == self.life {
-            self.ask_next(stage, workload.plan.load);
+            self.ask_next(stage, &workload.plan.load);
             self.ask(stage, workload, place);
         }
     }
@@ -244,12 +204,12 @@ impl Client {
             self.ask_at(stage, turn, 0);
         }
         self.look(stage, workload);
-        if let Load::Closed { think, .. } = workload.plan.load
-            && let Some(place) = settled
+        if let Some(place) = settled
+            && let Some(thought) = self.rhythm.think(&workload.plan.load, place)
         {
-            match think.sample_nanos(&mut self.luck[place as usize]) {
-                0 => self.ask(stage, workload, place),
-                thought => self.ask_at(stage, stage.now + Duration::from_nanos(thought), place),
+            match thought {
+                Duration::ZERO => self.ask(stage, workload, place),
+                thought => self.ask_at(stage, stage.now + thought, place),
             }
         }
     }
@@ -277,11 +237,11 @@ impl Client {
         }
     }
 
-    /// Requests it still waits for.
-    pub(crate) fn waiting(&self) -> u64 {
+    /// When each of the requests was sent that it still waits for.
+    pub(crate) fn waiting(&self) -> Vec<Time> {
         match &self.manner {
-            Manner::Asking(asking) => asking.waiting(),
-            Manner::Pushing(pushing) => pushing.waiting(),
+            Manner::Asking(asking) => asking.waiting().collect(),
+            Manner::Pushing(pushing) => pushing.waiting().collect(),
         }
     }
 
@@ -304,13 +264,10 @@ impl Client {
     }
 
     /// An open load asks on, whatever became of the requests before.
-    fn ask_next(&mut self, stage: &mut Stage, load: Load) {
-        match load {
-            Load::Poisson { rate } => self.moment += self.luck[0].exponential(1.0 / rate),
-            Load::Paced { rate } => self.moment += 1.0 / rate,
-            Load::Closed { .. } | Load::Flood => return,
+    fn ask_next(&mut self, stage: &mut Stage, load: &Load) {
+        if let Some(at) = self.rhythm.next(load) {
+            self.ask_at(stage, at, 0);
         }
-        self.ask_at(stage, time_of(self.moment), 0);
     }
 
     fn ask_at(&self, stage: &mut Stage, at: Time, place: u32) {
@@ -336,8 +293,4 @@ impl Act<'_> {
         *self.asked += 1;
         sequence
     }
-}
-
-fn time_of(seconds: f64) -> Time {
-    Time::from_nanos((seconds * 1e9).round() as u64)
 }
