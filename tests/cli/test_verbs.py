@@ -20,7 +20,7 @@ from workbench.cli import app
 from workbench.scenario import json_schema
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ["run", "lint", "explain", "schema", "list", "compare", "report", "verify", "peers", "cat"]
+VERBS = ["run", "lint", "explain", "schema", "list", "compare", "report", "verify", "validate", "peers", "cat"]
 
 
 @pytest.fixture
@@ -128,17 +128,6 @@ def test_lint_of_what_is_shipped_and_of_a_broken_file(workbench: Any, small: Pat
     assert "small.yaml:9:36: unknown load" in ended.out
     assert "did you mean" in ended.out
     assert ended.err == "1 error\n"
-
-
-def test_lint_looks_for_the_behaviours_as_well(workbench: Any, small: Path) -> None:
-    behaviour = "workers: 2, behaviour: 'own.py:serve'"
-    small.write_text(small.read_text().replace("workers: 2", behaviour))
-    workbench.file("own.py", "print('imported')\nasync def sevre(host, peers): ...\n")
-    ended = workbench("lint", "small.yaml")
-    assert (ended.code, ended.err) == (2, "imported\n1 error\n")
-    assert ended.out == "behaviour own.py:serve: own.py has no function 'serve'; it has: sevre\n"
-    workbench.file("own.py", "async def serve(host, peers): ...\n")
-    assert workbench("lint", "small.yaml").out == "small.yaml: fine\n"
 
 
 def test_schema_explain_and_peers(workbench: Any) -> None:

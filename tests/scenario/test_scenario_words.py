@@ -72,8 +72,10 @@ def test_every_distribution_reads_back_equal(distribution: Distribution) -> None
         ("pareto 2 ms", "'shape' is missing in 'pareto 2 ms': written like 'pareto 2 ms shape 2.5'"),
         (
             "pareto 2 ms shape 1",
-            "the shape of a pareto time is a number (above 1, or there is no mean; at most 100) "
-            "without a unit, not '1'",
+            (
+                "the shape of a pareto time is a number (above 1, or there is no mean; at most 100) "
+                "without a unit, not '1'"
+            ),
         ),
         ("empirical", "'empirical' needs a file beside the scenario, for example 'empirical times.txt'"),
         (7, "'7' needs a unit, for example '7 ms'"),

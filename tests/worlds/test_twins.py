@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from workbench._engine import Meter
+from workbench.engine.rhythm import NOTHING, Rhythm
 from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.engine.window import Window
 from workbench.model import service as services
@@ -30,7 +31,13 @@ faults: [{at: 2 s, for: 2 s, kill: foo@new-york}, {at: 5 s, for: 500 ms, cut: [n
 run: {duration: 8 s, warm-up: 1 s}
 """
 
-LOADS = ["poisson 150/s", "paced 150/s", "closed 3", "closed 3 think exponential 5 ms"]
+LOADS = [
+    "poisson 150/s",
+    "paced 150/s",
+    "bursty 300/s on 100 ms off 100 ms",
+    "closed 3",
+    "closed 3 think exponential 5 ms",
+]
 SERVICES = {"1": "2 ms", "2": "exponential 4 ms", "3": "lognormal 6 ms cv 2"}
 
 
@@ -84,15 +91,14 @@ def play_natively(world: VirtualWorld, company: Cast, hosts: list[VirtualHost]) 
         reply=service.reply,
         recv_queue=service.queue,
     )
-    think = ("constant", 0.0, 0.0) if load.think is None else (load.think.kind, load.think.a, load.think.b)
+    think = NOTHING if load.think is None else (load.think.kind, load.think.a, load.think.b)
     world.add_workload(
         "users",
         "req",
         [(part.name, dials(company, part)) for part in company.of("workload", "users")],
-        load=load.kind,
-        rate=load.rate or 1.0,
-        outstanding=load.outstanding,
-        think=think,
+        load=Rhythm(
+            kind=load.kind, rate=load.rate or 1.0, outstanding=load.outstanding, think=think, on=load.on, off=load.off
+        ),
         size=workload.size,
         timeout=workload.timeout,
         resend=workload.resend,

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from workbench.cli.aside import prints_aside
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from workbench.scenario import Problem
 
 
 def command(
@@ -28,13 +21,13 @@ def command(
 ) -> None:
     """Print all errors of scenario files at once, each with its line and what was probably meant.
 
-    The behaviours that a file names are imported, to see that they are there. The exit code is 2 if anything is wrong.
+    The exit code is 2 if there are any.
     """
     from workbench.scenario import lint
 
     errors = 0
     for path in scenarios:
-        problems = lint(path, sets=set_ or ()) or _behaviours(path, set_ or ())
+        problems = lint(path, sets=set_ or ())
         for problem in problems:
             typer.echo(str(problem))
         if not problems:
@@ -43,23 +36,3 @@ def command(
     if errors:
         typer.echo(f"{errors} {'error' if errors == 1 else 'errors'}", err=True)
         raise typer.Exit(2)
-
-
-def _behaviours(path: Path, sets: Sequence[str]) -> list[Problem]:
-    """What keeps the behaviours of a scenario, which is fine otherwise, from being played."""
-    from workbench.scenario import ScenarioError, load, points
-
-    scenario = load(path, sets=sets)
-    named = dict.fromkeys(name for point in points(scenario) for name in point.scenario.behaviours())
-    if not named:
-        return []
-    from workbench.model.custom import load_behaviour
-
-    problems: list[Problem] = []
-    for name in named:
-        try:
-            with prints_aside():
-                load_behaviour(scenario, name)
-        except ScenarioError as error:
-            problems += error.problems
-    return problems

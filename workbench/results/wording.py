@@ -54,13 +54,13 @@ def metric_phrase(name: str) -> str:
 def metric_unit(name: str) -> str:
     """The unit a metric is kept in: "s", "1" (a fraction), "count", "1/s" or "ratio"."""
     quantity = MetricName.parse(name).quantity
-    if quantity.startswith(("latency", "round_trip")) or quantity.endswith(("_time", "_s")):
+    if quantity.startswith(("latency", "round_trip", "reply")) or quantity.endswith(("_time", "_s")):
         return "s"
     if quantity.startswith("throughput") or quantity.endswith("_rate"):
         return "1/s"
     if quantity.startswith("cpu"):
         return "s"
-    if quantity.endswith(("_share", "share", "utilisation")):
+    if quantity.endswith(("_share", "share", "utilisation", "completeness")):
         return "1"
     return "ratio" if quantity.endswith("ratio") else "count"
 
@@ -68,9 +68,16 @@ def metric_unit(name: str) -> str:
 def higher_is_better(name: str) -> bool | None:
     """Whether more of a metric is good; None where it is neither."""
     quantity = MetricName.parse(name).quantity
-    if quantity.startswith(("throughput", "answered")):
+    if quantity.startswith(("throughput", "answered", "complete")):
         return True
-    if metric_unit(name) == "s" or quantity in {"lost", "repeated", "cross_site_share"}:
+    if metric_unit(name) == "s" or quantity in {
+        "lost",
+        "lost_share",
+        "dropped",
+        "late",
+        "repeated",
+        "cross_site_share",
+    }:
         return False
     return None
 
