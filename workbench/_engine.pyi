@@ -316,6 +316,7 @@ class NativeWorld:
         window: Window,
         *,
         load: Rhythm,
+        routing: str = "round-robin",
         size: int = 64,
         timeout: float = 5.0,
         **options: float,
@@ -349,7 +350,7 @@ class NativeWorld:
     ) -> int:
         """Let clients go to a station, each with the instances that it goes to and their levels."""
 
-    def schedule(self, at_ns: int, action: str, a: int, b: int | None = None) -> None:
+    def schedule(self, at_ns: int, action: str, a: int, b: int | None = None, unnoticed: float = 0.0) -> None:
         """Put a fault on the agenda: kill or restore a host; cut, heal or break the link between two sites."""
 
     def open_socket(self, host: int, kind: str, **options: float | str) -> int:

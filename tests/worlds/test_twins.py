@@ -63,7 +63,7 @@ def play(scenario: Scenario, *, native: bool) -> tuple[list[str], dict[str, Any]
     world = VirtualWorld(seed=3, replication=1, story=1_000_000)
     for name, site in scenario.sites.items():
         world.site(name, delay=site.within.one_way)
-    for link in scenario.links:
+    for link in scenario.every_link:
         jitter = ("exponential", link.jitter, 0.0)
         world.link(*link.between, delay=link.one_way, jitter=jitter, rate=link.rate, loss=link.loss)
     company = cast(scenario)

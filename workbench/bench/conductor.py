@@ -339,7 +339,7 @@ def _measurement(
         points=found,
         verdicts=tuple(told),
         controls=tuple(controls),
-        links=tuple(Link(" – ".join(link.between), "not applied") for link in scenario.links),
+        links=tuple(Link(" – ".join(link.between), "not applied") for link in scenario.every_link),
         notes=tuple(notes),
         events=sum(run.events for point in found for run in point.replications),
         wall_s=wall_s,

@@ -115,7 +115,9 @@ class Links:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._relays: dict[frozenset[str], Relay] = {}
-        shapes: list[tuple[frozenset[str], LinkShape]] = [(frozenset(link.between), link) for link in scenario.links]
+        shapes: list[tuple[frozenset[str], LinkShape]] = [
+            (frozenset(link.between), link) for link in scenario.every_link
+        ]
         shapes += [(frozenset({name}), site.within) for name, site in scenario.sites.items()]
         for sites, shape in shapes:
             if is_shaped(shape):

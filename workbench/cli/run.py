@@ -236,9 +236,21 @@ def _tell(scenario: "Scenario", result: "Result", run: "Run", notes: "Sequence[s
             console.print(Text(f"link {link.name}: not applied", style="yellow"))
     for note in notes:
         console.print(Text(note, style="dim"))
-    rate = f", {result.events:,} events, {result.events / result.wall_s:,.0f} a second" if result.events else ""
-    console.print(Text(f"{result.wall_s:.1f} s{rate}", style="dim"))
+    console.print(Text(f"{result.wall_s:.1f} s{_speed(result)}", style="dim"))
     console.print(Text(f"page: {run.path / 'report.html'}", style="dim"), soft_wrap=True)
+
+
+def _speed(result: "Result") -> str:
+    """How fast it was simulated: by the clock, all processes together, and in one process while it simulates."""
+    runs = [run for point in result.points for run in point.replications]
+    busy = sum(run.wall_s for run in runs)
+    if not result.events or not busy:
+        return ""
+    requests = sum(run.counts.get("sent", 0) for run in runs)
+    return (
+        f", {result.events:,} events, {result.events / result.wall_s:,.0f} a second; in one process "
+        f"{result.events / busy:,.0f} events and {requests / busy:,.0f} requests a second"
+    )
 
 
 def _refuse_swept(scenario: "Scenario", sets: "Sequence[str]") -> None:

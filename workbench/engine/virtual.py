@@ -122,6 +122,7 @@ class VirtualWorld(simpy.Environment):
         window: Window | None = None,
         *,
         load: Rhythm,
+        routing: str = "round-robin",
         size: int = 64,
         timeout: float = 5.0,
         **options: float,
@@ -129,8 +130,9 @@ class VirtualWorld(simpy.Environment):
         """Start a native workload (kind req or push): `clients` are pairs of a host and what it dials, each an address
         and a priority.
 
-        `load` is how each client asks; a flood goes with push only. What is measured, `window` says; options are those
-        of the clients' sockets.
+        `load` is how each client asks; a flood goes with push only. With a `routing` of random, least-outstanding,
+        power-of-two or sticky a client has a socket for each address and chooses for itself; with round-robin or
+        priority its one socket does. What is measured, `window` says; options are those of the clients' sockets.
         """
         cast = [(self._hosts[host].number, list(dials)) for host, dials in clients]
         self._workloads[name] = self._native.add_workload(
@@ -139,6 +141,7 @@ class VirtualWorld(simpy.Environment):
             cast,
             window or Window(),
             load=load,
+            routing=routing,
             size=size,
             timeout=timeout,
             **options,
@@ -202,10 +205,15 @@ class VirtualWorld(simpy.Environment):
 
     # Faults
 
-    def schedule_fault(self, at: float, action: str, target: str, other: str | None = None) -> None:
-        """Plan a fault: kill or restore the host `target`; cut, heal or break the link between two sites."""
+    def schedule_fault(
+        self, at: float, action: str, target: str, other: str | None = None, *, unnoticed: float = 0.0
+    ) -> None:
+        """Plan a fault: kill or restore the host `target`; cut, heal or break the link between two sites.
+
+        A kill may go `unnoticed` for so many seconds: then peers are told nothing, and find out that much later.
+        """
         self._last_fault = max(self._last_fault, _ns(at))
-        self._native.schedule(_ns(at), action, *self._target(target, other))
+        self._native.schedule(_ns(at), action, *self._target(target, other), unnoticed)
 
     def strike(self, action: str, target: str, other: str | None = None) -> None:
         """Carry out a fault now; see `schedule_fault`."""

@@ -6,14 +6,14 @@ from workbench.scenario import LinkShape, Scenario
 
 def modelled(scenario: Scenario) -> list[Link]:
     """In the virtual world every link is modelled, those within the sites, too."""
-    return [Link(_name(*link.between), "modelled") for link in scenario.links] + [
+    return [Link(_name(*link.between), "modelled") for link in scenario.every_link] + [
         Link(f"within {site}", "modelled") for site in scenario.sites
     ]
 
 
 def real(scenario: Scenario) -> list[Link]:
     """In the real world a link is shaped by a relay, or it is the machine's own loopback: then it is not applied."""
-    between = [(_name(*link.between), link) for link in scenario.links]
+    between = [(_name(*link.between), link) for link in scenario.every_link]
     within = [(f"within {name}", site.within) for name, site in scenario.sites.items()]
     return [Link(name, "shaped" if is_shaped(link) else "not applied") for name, link in between + within]
 

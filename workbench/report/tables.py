@@ -77,11 +77,16 @@ def main_metrics(result: Result) -> list[str]:
     return sorted(chosen, key=metric_order)
 
 
+ON_THE_PAGE = ("lost_share", "in_system")
+"""Metrics that say in another way what others say: in a short table only where a verdict is about them."""
+
+
 def short_metrics(result: Result) -> list[str]:
     """The main metrics without their phases, which belong on the page; a share is nothing without them."""
     phased = {name for name in main_metrics(result) if MetricName.parse(name).phase}
     compared = {verdict.metric for verdict in result.verdicts}
-    shown = [name for name in main_metrics(result) if name not in phased or name in compared or "share" in name]
+    shown = [name for name in main_metrics(result) if name not in phased or name in compared or "cross" in name]
+    shown = [name for name in shown if name not in ON_THE_PAGE or name in compared]
     # Without a phase the share is that of the time before the fault.
     return [name for name in shown if f"{name}.before" not in shown or "share" not in name]
 

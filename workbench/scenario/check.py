@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path as FilePath
 
+from workbench.scenario.distances import TABLES
 from workbench.scenario.durations import durations, files_of
 from workbench.scenario.expect import OBSERVED, metric_named, same_value
 from workbench.scenario.paths import Path
@@ -123,7 +124,7 @@ class _Known:
         self.workloads = names("workloads", scenario.workloads)
         self.gone = gone
         self.links_whole = not any(path[0] in ("links", "sites") for path in gone)
-        self.links = {frozenset(link.between) for link in scenario.links}
+        self.links = {frozenset(link.between) for link in scenario.every_link}
         self.parts_whole = not any(path[0] in ("services", "workloads") for path in gone)
         self.faults_whole = not any(path[0] == "faults" for path in gone)
 
@@ -209,6 +210,11 @@ def _names(file: FilePath) -> tuple[set[str], list[str]]:
 
 
 def _links(scenario: Scenario, known: _Known) -> Iterator[Finding]:
+    if scenario.distances is not None:
+        table = TABLES[scenario.distances.table]
+        for site in scenario.sites:
+            if site not in table.regions:
+                yield _unknown(f"region of {table.name}", site, table.regions, ("sites", site), key=True)
     seen: set[frozenset[str]] = set()
     for at, link in enumerate(scenario.links):
         path: Path = ("links", at, "between")
@@ -435,15 +441,32 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
                 yield Finding(("services", name, "pattern"), "without a network every service replies, or is surveyed")
             if service.when_full == "disconnect":
                 yield Finding(("services", name, "when-full"), "without a network there is nothing to disconnect")
+        if scenario.distances is not None:
+            yield Finding(
+                ("distances",), "without a network there are no distances; leave one of the two out", key=True
+            )
         for at, fault in enumerate(scenario.faults):
+            if fault.unnoticed:
+                yield Finding(("faults", at, "unnoticed"), "without a network everybody knows at once")
             if fault.action not in ("kill", "restore"):
                 yield Finding(("faults", at, fault.action), "without a network there are no links to fail")
         return
     for name, workload in scenario.workloads.items():
         policy = workload.routing or scenario.routing
-        if policy not in ("round-robin", "priority"):
-            where: Path = ("workloads", name, "routing") if workload.routing else ("routing",)
-            yield Finding(where, f"routing by {policy} needs 'network: none' for now", "", "round-robin, priority")
+        chosen = scenario.services.get(workload.to)
+        if policy in ("round-robin", "priority") or workload.behaviour is not None:
+            continue
+        where: Path = ("workloads", name, "routing") if workload.routing else ("routing",)
+        if scenario.run.world == "real":
+            message = f"routing by {policy} needs the virtual world; the sockets of the real one do these"
+            yield Finding(where, message, "", "round-robin, priority")
+        elif chosen is not None and chosen.pattern != "reply":
+            yield Finding(where, f"routing by {policy} needs a service of pattern reply", "", "round-robin, priority")
+    for at, fault in enumerate(scenario.faults):
+        if fault.unnoticed and scenario.run.world == "real":
+            yield Finding(
+                ("faults", at, "unnoticed"), "in the real world the system tells peers at once when a process dies"
+            )
     for name, service in scenario.services.items():
         if service.pattern == "survey":
             yield Finding(("services", name, "pattern"), "surveys need 'network: none' for now")

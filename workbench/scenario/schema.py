@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -34,6 +36,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from workbench.scenario import distribution as _distribution
 from workbench.scenario import load_shape as _load_shape
+from workbench.scenario.distances import TABLES
 from workbench.scenario.distribution import Distribution, parse_distribution
 from workbench.scenario.expect import Expectation, metric_named, parse_expectation, same_value
 from workbench.scenario.load_shape import Load, parse_load
@@ -433,6 +436,32 @@ class Link(LinkShape):
         return self
 
 
+class Distances(Model):
+    """Links between all sites, their round trips from a published table."""
+
+    table: Annotated[Word, _choice("a table of distances", *TABLES)] = Field(
+        description="ibm-2024: 10 regions of IBM Cloud, monthly averages of August and September 2024. aws-2023: 13 "
+        "regions of AWS. Every site must have the name of a region; `links` say what is different."
+    )
+    jitter: Duration = Field(default=0.0, description="As in links, for all of them.", examples=["0.5 ms"])
+    rate: Bandwidth | None = Field(default=None, description="As in links, for each of them.")
+    loss: Share = Field(default=0.0, description="As in links, for all of them.")
+
+    @classmethod
+    def spelled_out(cls, short: Any) -> dict[str, Any]:
+        """The table alone."""
+        return {"table": short} if isinstance(short, str) else {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _table_alone(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return _also(cls, core, handler, {"type": "string", "enum": list(TABLES)})
+
+
 class Service(Model):
     """What answers requests (pattern reply) or takes messages in (pattern collect)."""
 
@@ -538,6 +567,12 @@ class Fault(Model):
         description="Stops instances as a crash would: 'service@site', or a site for every instance in it.",
         examples=["foo@new-york"],
     )
+    unnoticed: Duration = Field(
+        default=0.0,
+        description="Only with kill: for so long nobody notices that they are gone, and what is sent to them is lost, "
+        "as when a machine loses its power and peers have to find out. Virtual world only.",
+        examples=["500 ms"],
+    )
     restore: Word | None = Field(
         default=None, description="Starts again what an earlier kill with the same target stopped."
     )
@@ -578,6 +613,8 @@ class Fault(Model):
             )
         if self.for_ is not None and given[0] not in ("kill", "cut"):
             raise refusal(QuantityError(f"'for' goes with 'kill' and 'cut' only, not with '{given[0]}'"))
+        if self.unnoticed and given[0] != "kill":
+            raise refusal(QuantityError(f"'unnoticed' goes with 'kill' only, not with '{given[0]}'"))
         return self
 
 
@@ -664,6 +701,8 @@ class FaultEvent:
     action: Action
     instances: tuple[tuple[str, str], ...] = ()
     """(service, site) pairs that are killed or restored."""
+    unnoticed: float = 0.0
+    """How many seconds nobody notices a kill."""
     link: tuple[str, str] | None = None
     """The two sites whose link is cut, healed or broken."""
 
@@ -702,6 +741,11 @@ class Scenario(Model):
     sites: Annotated[dict[Name, Site], *_filled()] = Field(description="The places: name -> site.")
     links: tuple[Link, ...] = Field(
         default=(), description="The links between sites. Clients reach the sites theirs has a link to, and no others."
+    )
+    distances: Distances | None = Field(
+        default=None,
+        description="Lays a link between every two sites, with the round trip that a published table has for them.",
+        examples=["ibm-2024"],
     )
     services: Annotated[dict[Name, Service], *_filled()] = Field(description="What answers: name -> service.")
     workloads: Annotated[dict[Name, Workload], *_filled()] = Field(description="What asks: name -> workload.")
@@ -757,7 +801,28 @@ class Scenario(Model):
         """The link between two sites, or within one; None where there is none."""
         if one == other:
             return self.sites[one].within
-        return next((link for link in self.links if set(link.between) == {one, other}), None)
+        return self._links_by_ends.get(frozenset((one, other)))
+
+    @property
+    def every_link(self) -> tuple[Link, ...]:
+        """The links declared, and those that the table of distances has for all other pairs of sites."""
+        return tuple(self._links_by_ends.values())
+
+    @cached_property
+    def _links_by_ends(self) -> dict[frozenset[str], Link]:
+        found: dict[frozenset[str], Link] = {}
+        for link in self.links:
+            found.setdefault(frozenset(link.between), link)
+        if self.distances is None or self.network == "none":
+            return found
+        table, line = TABLES[self.distances.table], self.distances
+        for one, other in combinations(self.sites, 2):
+            rtt = table.rtt(one, other)
+            if rtt is not None and frozenset((one, other)) not in found:
+                found[frozenset((one, other))] = Link.model_construct(
+                    between=(one, other), delay=None, rtt=rtt, jitter=line.jitter, rate=line.rate, loss=line.loss
+                )
+        return found
 
     def behaviours(self) -> list[str]:
         """The behaviours that it names, each once."""
@@ -770,10 +835,10 @@ class Scenario(Model):
         events = []
         for fault in self.faults:
             instances, link = self._hit(fault)
-            events.append(FaultEvent(fault.at, fault.action, instances, link))
+            events.append(FaultEvent(fault.at, fault.action, instances, fault.unnoticed, link))
             if fault.for_ is not None:
                 end: Action = "restore" if fault.action == "kill" else "heal"
-                events.append(FaultEvent(fault.at + fault.for_, end, instances, link))
+                events.append(FaultEvent(fault.at + fault.for_, end, instances, link=link))
         # At the same instant an end comes before a beginning.
         return tuple(sorted(events, key=lambda event: (event.at, event.action not in ("restore", "heal"))))
 

@@ -76,7 +76,7 @@ class Stage:
     def _build(self) -> None:
         for name, site in self.scenario.sites.items():
             self.world.site(name, **shape(site.within))
-        for link in self.scenario.links:
+        for link in self.scenario.every_link:
             self.world.link(*link.between, **shape(link))
         for part in self.cast.parts:
             self._host(part)
@@ -115,6 +115,7 @@ class Stage:
             [(part.name, dials[part]) for part in parts],
             window_of(self.scenario),
             load=self._rhythm(workload.load),
+            routing=workload.routing or self.scenario.routing,
             size=workload.size,
             timeout=workload.timeout,
             resend=workload.resend,
@@ -179,7 +180,7 @@ class Stage:
             if event.link is not None:
                 self.world.schedule_fault(event.at, event.action, *event.link)
             for part in self.cast.killed_by(event.instances):
-                self.world.schedule_fault(event.at, event.action, part.name)
+                self.world.schedule_fault(event.at, event.action, part.name, unnoticed=event.unnoticed)
 
     def _host(self, part: Part) -> VirtualHost:
         return self.world.host(part.name, part.site)

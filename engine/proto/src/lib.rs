@@ -31,6 +31,7 @@
 //! The same code runs on real sockets (`sp-real`) and in virtual time (`sp-virtual`).
 
 mod address;
+mod ascending;
 mod balance;
 mod context;
 mod device;

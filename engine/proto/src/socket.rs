@@ -339,7 +339,7 @@ impl Socket {
     pub fn close_context(&mut self, now: Time, context: ContextId) {
         if context != ContextId::DEFAULT {
             self.tell(now, |protocol, io| protocol.close_context(io, context));
-            self.waiting.answer_context(context, &OpError::ContextClosed);
+            self.waiting.answer_context(context, self.protocol.lane(context), &OpError::ContextClosed);
         }
     }
 
@@ -456,7 +456,7 @@ impl Socket {
                 self.disconnects.push_back((pipe, reason));
             }
             for (context, error) in std::mem::take(&mut self.wake.abandoned_receivers) {
-                self.waiting.answer_receivers(context, &error);
+                self.waiting.answer_receivers(context, self.protocol.lane(context), &error);
             }
             for (context, error) in std::mem::take(&mut self.wake.abandoned_senders) {
                 self.waiting.answer_senders(context, &error);

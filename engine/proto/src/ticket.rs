@@ -1,7 +1,8 @@
 //! Tickets: how an operation waits, and how it is answered exactly once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use crate::ascending::Ascending;
 use crate::context::ContextId;
 use crate::error::OpError;
 use crate::message::Message;
@@ -71,7 +72,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct WaitingRoom {
     next: u64,
-    entries: BTreeMap<Ticket, Entry>,
+    entries: Ascending<Ticket, Entry>,
     senders: VecDeque<Ticket>,
     lanes: Vec<VecDeque<Ticket>>,
     deadlines: Timers<Ticket>,
@@ -93,7 +94,8 @@ impl WaitingRoom {
         if let Some(at) = deadline {
             self.deadlines.set(at, ticket);
         }
-        self.entries.insert(ticket, Entry { want, deadline });
+        let issued = self.entries.insert(ticket, Entry { want, deadline });
+        debug_assert!(issued.is_ok(), "tickets are issued in ascending order");
         ticket
     }
 
@@ -166,32 +168,36 @@ impl WaitingRoom {
         true
     }
 
-    /// Answers everyone who waits in `context`.
-    pub(crate) fn answer_context(&mut self, gone: ContextId, error: &OpError) {
+    /// Answers everyone who waits in `context`, whose receivers wait in `lane`.
+    pub(crate) fn answer_context(&mut self, gone: ContextId, lane: usize, error: &OpError) {
         self.answer_senders(gone, error);
-        self.answer_receivers(gone, error);
+        self.answer_receivers(gone, lane, error);
     }
 
     /// Answers everyone who waits to send in `context`.
     pub(crate) fn answer_senders(&mut self, gone: ContextId, error: &OpError) {
-        let sends =
-            |want: &Want| matches!(want, Want::Send { context, .. } | Want::Room { context } if *context == gone);
-        self.answer_where(sends, error);
+        let is_of = |ticket: &Ticket| match self.entries.get(ticket).map(|entry| &entry.want) {
+            Some(Want::Send { context, .. } | Want::Room { context }) => *context == gone,
+            Some(Want::Recv { .. }) | None => false,
+        };
+        let tickets: Vec<Ticket> = self.senders.iter().copied().filter(is_of).collect();
+        self.fail(tickets, error);
     }
 
-    /// Answers everyone who waits to receive in `context`.
-    pub(crate) fn answer_receivers(&mut self, gone: ContextId, error: &OpError) {
-        self.answer_where(|want| matches!(want, Want::Recv { context, .. } if *context == gone), error);
+    /// Answers everyone who waits to receive in `context`; they wait in `lane`, perhaps among others.
+    pub(crate) fn answer_receivers(&mut self, gone: ContextId, lane: usize, error: &OpError) {
+        while let Some(ticket) = self.first_receiver_of(lane, gone) {
+            self.answer(ticket, Answer::Failed(error.clone()));
+        }
     }
 
     /// Answers everyone who waits.
     pub(crate) fn answer_all(&mut self, error: &OpError) {
-        self.answer_where(|_| true, error);
+        let tickets: Vec<Ticket> = self.entries.keys().collect();
+        self.fail(tickets, error);
     }
 
-    fn answer_where(&mut self, affected: impl Fn(&Want) -> bool, error: &OpError) {
-        let tickets: Vec<Ticket> =
-            self.entries.iter().filter(|(_, entry)| affected(&entry.want)).map(|(ticket, _)| *ticket).collect();
+    fn fail(&mut self, tickets: Vec<Ticket>, error: &OpError) {
         for ticket in tickets {
             self.answer(ticket, Answer::Failed(error.clone()));
         }

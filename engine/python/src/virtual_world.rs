@@ -118,7 +118,7 @@ impl NativeWorld {
     }
 
     #[pyo3(signature = (
-        name, kind, clients, window, *, load, size=64, timeout=5.0, **options
+        name, kind, clients, window, *, load, routing="round-robin", size=64, timeout=5.0, **options
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_workload(
@@ -129,6 +129,7 @@ impl NativeWorld {
         clients: Vec<(u32, Vec<(String, i64)>)>,
         window: meters::Window,
         load: Rhythm,
+        routing: &str,
         size: usize,
         timeout: f64,
         options: Option<&Bound<'_, PyDict>>,
@@ -140,6 +141,7 @@ impl NativeWorld {
             kind: kind_of(py, kind)?,
             clients,
             load: load.load(py)?,
+            choice: choice(py, routing, 2)?,
             size,
             timeout: seconds(py, "timeout", timeout)?,
             options: socket_options(py, options)?.machine,
@@ -205,9 +207,20 @@ impl NativeWorld {
         translate(py, self.lock().add_crowd(StationId::from_number(station), plan)).map(CrowdId::number)
     }
 
-    #[pyo3(signature = (at_ns, action, a, b=None))]
-    fn schedule(&self, py: Python<'_>, at_ns: u64, action: &str, a: u32, b: Option<u32>) -> PyResult<()> {
-        let fault = fault(py, action, a, b)?;
+    #[pyo3(signature = (at_ns, action, a, b=None, unnoticed=0.0))]
+    fn schedule(
+        &self,
+        py: Python<'_>,
+        at_ns: u64,
+        action: &str,
+        a: u32,
+        b: Option<u32>,
+        unnoticed: f64,
+    ) -> PyResult<()> {
+        let fault = match fault(py, action, a, b)? {
+            Fault::Kill(host) if unnoticed > 0.0 => Fault::Vanish(host, seconds(py, "unnoticed", unnoticed)?),
+            fault => fault,
+        };
         translate(py, self.lock().schedule(Time::from_nanos(at_ns), fault))
     }
 

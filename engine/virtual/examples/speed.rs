@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use sp_link::{Distribution, LinkOptions};
 use sp_proto::{EndpointOptions, Kind, Options, Priority, Time};
-use sp_virtual::{ClientPlan, InstancePlan, Load, MeterPlan, Phase, ServicePlan, WorkloadPlan, World, WorldOptions};
+use sp_virtual::{
+    Choice, ClientPlan, InstancePlan, Load, MeterPlan, Phase, ServicePlan, WorkloadPlan, World, WorldOptions,
+};
 
 fn main() {
     run("open, 2 sites, round robin", Load::Poisson { rate: 500.0 }, false);
@@ -55,6 +57,7 @@ fn run(name: &str, load: Load, priority: bool) {
         kind: Kind::Req,
         clients: clients.collect(),
         load,
+        choice: Choice::InTurn,
         size: 64,
         timeout: Duration::from_secs(5),
         options: Options::default(),

@@ -28,8 +28,13 @@ pub struct Alarm {
 struct Entry<E> {
     at: Time,
     made: u64,
-    alarm: Option<Alarm>,
+    /// [`Alarm::NONE`] for what is entered for good.
+    alarm: Alarm,
     event: E,
+}
+
+impl Alarm {
+    const NONE: Alarm = Alarm { slot: u32::MAX, generation: 0 };
 }
 
 impl<E: Copy> Agenda<E> {
@@ -40,7 +45,7 @@ impl<E: Copy> Agenda<E> {
 
     /// Enters `event` for good.
     pub fn enter(&mut self, at: Time, event: E) {
-        self.push(at, None, event);
+        self.push(at, Alarm::NONE, event);
     }
 
     /// Enters `event` so that it can be cancelled.
@@ -50,7 +55,7 @@ impl<E: Copy> Agenda<E> {
             self.generations.len() as u32 - 1
         });
         let alarm = Alarm { slot, generation: self.generations[slot as usize] };
-        self.push(at, Some(alarm), event);
+        self.push(at, alarm, event);
         alarm
     }
 
@@ -74,10 +79,10 @@ impl<E: Copy> Agenda<E> {
     pub fn pop(&mut self, until: Time) -> Option<(Time, E)> {
         while self.heap.peek().is_some_and(|entry| entry.at <= until) {
             let entry = self.heap.pop()?;
-            match entry.alarm {
-                Some(alarm) if !self.release(alarm) => self.void -= 1,
-                _ => return Some((entry.at, entry.event)),
+            if entry.alarm == Alarm::NONE || self.release(entry.alarm) {
+                return Some((entry.at, entry.event));
             }
+            self.void -= 1;
         }
         None
     }
@@ -87,14 +92,14 @@ impl<E: Copy> Agenda<E> {
         self.heap.len() == self.void
     }
 
-    fn push(&mut self, at: Time, alarm: Option<Alarm>, event: E) {
+    fn push(&mut self, at: Time, alarm: Alarm, event: E) {
         self.made += 1;
         self.heap.push(Entry { at, made: self.made, alarm, event });
     }
 
     /// Makes an alarm void and its slot free.
     fn release(&mut self, alarm: Alarm) -> bool {
-        let valid = is_valid(&self.generations, Some(alarm));
+        let valid = is_valid(&self.generations, alarm);
         if valid {
             let generation = &mut self.generations[alarm.slot as usize];
             *generation = generation.wrapping_add(1);
@@ -110,8 +115,8 @@ impl<E: Copy> Default for Agenda<E> {
     }
 }
 
-fn is_valid(generations: &[u32], alarm: Option<Alarm>) -> bool {
-    alarm.is_none_or(|alarm| generations[alarm.slot as usize] == alarm.generation)
+fn is_valid(generations: &[u32], alarm: Alarm) -> bool {
+    alarm == Alarm::NONE || generations[alarm.slot as usize] == alarm.generation
 }
 
 /// The greatest is the earliest: the heap of the standard library gives the greatest first.

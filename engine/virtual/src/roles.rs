@@ -22,7 +22,7 @@ use self::service::{Instance, ServicePlan};
 use self::stations::Stations;
 use self::workload::{Client, Workload, WorkloadPlan};
 use crate::error::WorldError;
-use crate::ids::{HostId, SiteId};
+use crate::ids::{HostId, SiteId, SocketId};
 use crate::meters::Meter;
 use crate::stage::Stage;
 
@@ -179,9 +179,16 @@ impl Roles {
         client.handle_ask(stage, &mut self.workloads[client.workload], place, life);
     }
 
-    pub(crate) fn handle_client_answer(&mut self, stage: &mut Stage, client: u32, ticket: Ticket, answer: Answer) {
+    pub(crate) fn handle_client_answer(
+        &mut self,
+        stage: &mut Stage,
+        client: u32,
+        socket: SocketId,
+        ticket: Ticket,
+        answer: Answer,
+    ) {
         let client = &mut self.clients[client as usize];
-        client.handle_answer(stage, &mut self.workloads[client.workload], ticket, answer);
+        client.handle_answer(stage, &mut self.workloads[client.workload], socket, ticket, answer);
     }
 
     pub(crate) fn handle_served(&mut self, stage: &mut Stage, instance: u32, worker: u32, life: u32) {

@@ -2,7 +2,8 @@
 
 mod wire;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use sp_link::{LinkOptions, Luck, Stream};
 use sp_proto::{Answer, Dialer, DownReason, EndpointOptions, Kind, OpError, Options, Socket, Ticket, Time};
@@ -29,6 +30,7 @@ pub(crate) struct Stage {
     /// Bytes of the stream that may be under way unconsumed on a connection, in each direction.
     window: usize,
     hosts: Vec<Host>,
+    host_names: HashSet<String>,
     sockets: Vec<Option<Box<LiveSocket>>>,
     touched: VecDeque<SocketId>,
 }
@@ -40,6 +42,8 @@ pub(crate) enum Due {
     Arrival { connection: ConnectionId, sender: Side },
     /// This side hears that its peer has consumed something.
     Credit { connection: ConnectionId, sender: Side },
+    /// This side notices that its peer is gone.
+    Noticed { connection: ConnectionId, side: Side },
     /// The dialer gives up.
     Handshake { connection: ConnectionId },
     /// A dialer may try again.
@@ -70,6 +74,7 @@ impl Stage {
             outcomes: VecDeque::new(),
             window,
             hosts: Vec::new(),
+            host_names: HashSet::new(),
             sockets: Vec::new(),
             touched: VecDeque::new(),
         }
@@ -77,7 +82,7 @@ impl Stage {
 
     pub(crate) fn add_host(&mut self, name: &str, site: SiteId) -> Result<HostId, WorldError> {
         self.network.site_name(site)?;
-        if self.hosts.iter().any(|host| host.name == name) {
+        if !self.host_names.insert(name.to_owned()) {
             return Err(WorldError::Taken { what: "host", name: name.to_owned() });
         }
         self.hosts.push(Host::new(name, site));
@@ -104,6 +109,21 @@ impl Stage {
 
     /// Its sockets are gone at once and without a word but a reset; false if it was dead already.
     pub(crate) fn kill(&mut self, id: HostId) -> Result<bool, WorldError> {
+        self.end(id, || Some(Parcel::Reset))
+    }
+
+    /// Its sockets are gone at once and without a word; their peers notice after a while.
+    pub(crate) fn vanish(&mut self, id: HostId, unnoticed: Duration) -> Result<bool, WorldError> {
+        let sockets = self.host(id)?.sockets.clone();
+        let lives = sockets.into_iter().filter_map(|socket| self.sockets[socket.index()].as_deref());
+        let connections: Vec<(ConnectionId, Side)> = lives.flat_map(|live| live.connections.iter().copied()).collect();
+        for (connection, side) in connections {
+            self.agenda.enter(self.now + unnoticed, Due::Noticed { connection, side: side.other() });
+        }
+        self.end(id, || None)
+    }
+
+    fn end(&mut self, id: HostId, farewell: impl Fn() -> Option<Parcel>) -> Result<bool, WorldError> {
         if !self.host(id)?.alive {
             return Ok(false);
         }
@@ -112,7 +132,7 @@ impl Stage {
         let watched = host.watched;
         self.tell(id, Scene::Killed);
         for socket in std::mem::take(&mut self.hosts[id.index()].sockets) {
-            self.remove_socket(socket, || Parcel::Reset);
+            self.remove_socket(socket, &farewell);
         }
         if watched {
             self.outcomes.push_back(Outcome::Killed(id));
@@ -248,7 +268,7 @@ impl Stage {
         self.settle(id);
         self.flush(id);
         self.hosts[host.index()].sockets.remove(&id);
-        self.remove_socket(id, || Parcel::Fin);
+        self.remove_socket(id, || Some(Parcel::Fin));
         Ok(())
     }
 
@@ -295,6 +315,7 @@ impl Stage {
         match due {
             Due::Arrival { connection, sender } => self.arrive(connection, sender),
             Due::Credit { connection, sender } => self.credit(connection, sender),
+            Due::Noticed { connection, side } => self.leave(connection, side, DownReason::Lost, None),
             Due::Handshake { connection } => self.give_up(connection),
             Due::Dial { socket, dialer } => self.connect(socket, dialer as usize),
             Due::Timer { socket } => self.handle_timer(socket),
@@ -331,7 +352,7 @@ impl Stage {
     }
 
     /// Takes a socket away, answers whoever waits outside, and ends its connections with this word.
-    fn remove_socket(&mut self, id: SocketId, farewell: impl Fn() -> Parcel) {
+    fn remove_socket(&mut self, id: SocketId, farewell: impl Fn() -> Option<Parcel>) {
         let Some(mut live) = self.sockets.get_mut(id.index()).and_then(Option::take) else { return };
         live.machine.close();
         while let Some((ticket, answer)) = live.machine.poll_answer() {
@@ -348,7 +369,7 @@ impl Stage {
             }
         }
         for (connection, side) in live.connections {
-            self.leave(connection, side, DownReason::Closed, Some(farewell()));
+            self.leave(connection, side, DownReason::Closed, farewell());
         }
     }
 }

@@ -281,7 +281,7 @@ impl World {
     /// Puts a fault on the agenda. One whose moment has passed happens at the next [`advance`](World::advance).
     pub fn schedule(&mut self, at: Time, fault: Fault) -> Result<(), WorldError> {
         match fault {
-            Fault::Kill(host) | Fault::Restore(host) => {
+            Fault::Kill(host) | Fault::Vanish(host, _) | Fault::Restore(host) => {
                 self.stage.host(host)?;
             }
             Fault::Cut(a, b) | Fault::Heal(a, b) | Fault::Break(a, b) => {
@@ -316,6 +316,7 @@ impl World {
     pub fn strike(&mut self, fault: Fault) -> Result<(), WorldError> {
         match fault {
             Fault::Kill(host) => self.kill(host),
+            Fault::Vanish(host, unnoticed) => self.vanish(host, unnoticed),
             Fault::Restore(host) => self.restore(host),
             Fault::Cut(a, b) => self.cut(a, b),
             Fault::Heal(a, b) => self.heal(a, b),
@@ -328,6 +329,17 @@ impl World {
         if self.stage.host(host)?.alive {
             self.roles.handle_kill(&mut self.stage, host);
             self.stage.kill(host)?;
+            self.quiesce();
+        }
+        Ok(())
+    }
+
+    /// Kills a host so that nobody is told: what is sent to it is lost, and its peers notice that it is gone only after a
+    /// while, as when a machine loses its power. Who connects anew is refused at once.
+    pub fn vanish(&mut self, host: HostId, unnoticed: Duration) -> Result<(), WorldError> {
+        if self.stage.host(host)?.alive {
+            self.roles.handle_kill(&mut self.stage, host);
+            self.stage.vanish(host, unnoticed)?;
             self.quiesce();
         }
         Ok(())
@@ -447,7 +459,9 @@ impl World {
                     Owner::Outside => {
                         self.stage.outcomes.push_back(Outcome::Answered(OutsideTicket { socket, ticket }, answer));
                     }
-                    Owner::Client(client) => self.roles.handle_client_answer(&mut self.stage, client, ticket, answer),
+                    Owner::Client(client) => {
+                        self.roles.handle_client_answer(&mut self.stage, client, socket, ticket, answer);
+                    }
                     Owner::Instance(instance) => {
                         self.roles.handle_instance_answer(&mut self.stage, instance, ticket, answer);
                     }

@@ -1,6 +1,7 @@
 //! Asking: requests on a REQ socket, a context for each that is outstanding.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use sp_proto::{Answer, ContextId, Ticket, Time};
 
@@ -11,7 +12,7 @@ use crate::story::Scene;
 /// The requests of one client.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    outstanding: BTreeMap<Ticket, Asked>,
+    outstanding: HashMap<Ticket, Asked, BuildHasherDefault<Scatter>>,
     /// Contexts that have been used and are free.
     idle: Vec<ContextId>,
 }
@@ -72,14 +73,39 @@ impl Asking {
     /// Nobody will be answered any more.
     pub(super) fn abandon(&mut self, act: &mut Act<'_>) {
         self.idle.clear();
-        for asked in std::mem::take(&mut self.outstanding).into_values() {
+        let mut given_up: Vec<Asked> = std::mem::take(&mut self.outstanding).into_values().collect();
+        given_up.sort_unstable_by_key(|asked| asked.sequence);
+        for asked in given_up {
             lose(act, asked.sequence, asked.at);
         }
+    }
+
+    /// How many requests are still waited for.
+    pub(super) fn count(&self) -> u64 {
+        self.outstanding.len() as u64
     }
 
     /// When each of the requests was sent that are still waited for.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
         self.outstanding.values().map(|asked| asked.at)
+    }
+}
+
+/// Hashes ticket numbers, which nobody chooses to do harm, and without luck of its own.
+#[derive(Debug, Default)]
+struct Scatter(u64);
+
+impl Hasher for Scatter {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

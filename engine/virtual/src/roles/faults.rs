@@ -1,5 +1,7 @@
 //! Faults: what is done to a world.
 
+use std::time::Duration;
+
 use crate::ids::{HostId, SiteId};
 
 /// One thing done to a host or to the link between two sites (within one, if both are the same).
@@ -7,6 +9,8 @@ use crate::ids::{HostId, SiteId};
 pub enum Fault {
     /// The host's program dies: see [`World::kill`](crate::World::kill).
     Kill(HostId),
+    /// The host is gone, and its peers notice it so much later: see [`World::vanish`](crate::World::vanish).
+    Vanish(HostId, Duration),
     /// It is started again.
     Restore(HostId),
     /// The link is silent.

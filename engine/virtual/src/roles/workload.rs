@@ -8,6 +8,7 @@ use super::asking::Asking;
 use super::body::sequence_for;
 use super::pushing::Pushing;
 use super::rhythm::{Load, Rhythm};
+use super::router::{Choice, Router};
 use crate::error::WorldError;
 use crate::host::Owner;
 use crate::ids::{HostId, SiteId, SocketId};
@@ -25,6 +26,9 @@ pub struct WorkloadPlan {
     pub clients: Vec<ClientPlan>,
     /// How each of them asks.
     pub load: Load,
+    /// Whom it asks. All in turn, within the best priority: that is the rule of its socket, which dials all of them. For
+    /// every other choice it has a socket for each target and decides itself; REQ only.
+    pub choice: Choice,
     /// Bytes of a request's body; at least the eight of its sequence number are sent.
     pub size: usize,
     /// What is not answered after that is lost.
@@ -64,9 +68,18 @@ pub(crate) struct Client {
     home: SiteId,
     /// How often it was started; cues for an earlier life are void.
     life: u32,
-    socket: Option<SocketId>,
+    /// Its sockets: one, or one for each target. None while the host is dead.
+    lines: Vec<Line>,
+    /// Decides among several sockets.
+    router: Option<Router>,
     rhythm: Rhythm,
     asked: u64,
+}
+
+/// A socket of a client, and what it waits for there.
+#[derive(Debug)]
+struct Line {
+    socket: SocketId,
     repeats_seen: u64,
     manner: Manner,
 }
@@ -99,6 +112,8 @@ impl WorkloadPlan {
                 Some("has 1 to max_contexts - 1 requests outstanding")
             }
             Load::Flood if self.kind != Kind::Push => Some("floods through a push socket only"),
+            _ if self.choice != Choice::InTurn && self.kind != Kind::Req => Some("chooses for itself on req only"),
+            _ if self.choice == Choice::PowerOf(0) => Some("draws one target at least"),
             _ if self.clients.is_empty() => Some("has clients"),
             _ if self.clients.iter().any(|client| client.targets.is_empty()) => Some("has something to dial"),
             _ if self.size > self.options.max_message => Some("has messages of max_message at most"),
@@ -138,29 +153,34 @@ impl Client {
             number,
             home: stage.host(host)?.site,
             life: 0,
-            socket: None,
+            lines: Vec::new(),
+            router: None,
             rhythm: Rhythm::default(),
             asked: 0,
-            repeats_seen: 0,
-            manner: match plan.kind {
-                Kind::Push => Manner::Pushing(Pushing::default()),
-                _ => Manner::Asking(Asking::default()),
-            },
         })
     }
 
-    /// Opens the socket, dials, and begins to ask.
+    /// Opens its sockets, dials, and begins to ask.
     pub(crate) fn start(&mut self, stage: &mut Stage, workload: &mut Workload) -> Result<(), WorldError> {
         let plan = &workload.plan;
         let owner = Owner::Client(self.number);
-        let socket = stage.open_socket(self.host, plan.kind, plan.options.clone(), owner)?;
-        for (address, endpoint) in &plan.clients[self.place].targets {
-            stage.dial(socket, address, *endpoint)?;
+        let targets = &plan.clients[self.place].targets;
+        let each = if plan.choice == Choice::InTurn { targets.len() } else { 1 };
+        for of_socket in targets.chunks(each) {
+            let socket = stage.open_socket(self.host, plan.kind, plan.options.clone(), owner)?;
+            for (address, endpoint) in of_socket {
+                stage.dial(socket, address, *endpoint)?;
+            }
+            self.lines.push(Line::new(socket, plan.kind));
         }
-        self.socket = Some(socket);
         self.life += 1;
-        self.repeats_seen = 0;
         let host = self.host;
+        self.router = (plan.choice != Choice::InTurn).then(|| {
+            let names: Vec<&str> = targets.iter().map(|(address, _)| address.as_str()).collect();
+            let levels = targets.iter().map(|(_, endpoint)| endpoint.send_priority.level()).collect();
+            let asker = stage.host(host).map_or_else(|_| String::new(), |host| host.name.clone());
+            Router::new(plan.choice, levels, stage.stream(host, "routing"), &asker, &names)
+        });
         self.rhythm = Rhythm::begin(&workload.plan.load, stage.now, |name| stage.stream(host, name));
         match workload.plan.load {
             Load::Closed { outstanding, .. } => {
@@ -172,17 +192,18 @@ impl Client {
         Ok(())
     }
 
-    /// The host is about to lose its socket; who waited for an answer will not get one.
+    /// The host is about to lose its sockets; who waited for an answer will not get one.
     pub(crate) fn stop(&mut self, stage: &mut Stage, workload: &mut Workload) {
         self.look(stage, workload);
         self.life += 1;
-        if let Some((manner, mut act)) = self.act(stage, workload) {
+        for line in 0..self.lines.len() {
+            let (manner, mut act) = self.act(line, stage, workload);
             match manner {
                 Manner::Asking(asking) => asking.abandon(&mut act),
                 Manner::Pushing(pushing) => pushing.abandon(&mut act),
             }
         }
-        self.socket = None;
+        self.lines.clear();
     }
 
     /// It is time to ask, if this is still the life in which that was decided. `place` tells the requests of a closed
@@ -194,8 +215,16 @@ impl Client {
         }
     }
 
-    pub(crate) fn handle_answer(&mut self, stage: &mut Stage, workload: &mut Workload, ticket: Ticket, answer: Answer) {
-        let Some((manner, mut act)) = self.act(stage, workload) else { return };
+    pub(crate) fn handle_answer(
+        &mut self,
+        stage: &mut Stage,
+        workload: &mut Workload,
+        socket: SocketId,
+        ticket: Ticket,
+        answer: Answer,
+    ) {
+        let Some(line) = self.lines.iter().position(|line| line.socket == socket) else { return };
+        let (manner, mut act) = self.act(line, stage, workload);
         let (settled, turn) = match manner {
             Manner::Asking(asking) => (asking.handle_answer(&mut act, ticket, answer), None),
             Manner::Pushing(pushing) => (None, pushing.handle_answer(&mut act, ticket, &answer)),
@@ -203,7 +232,7 @@ impl Client {
         if let Some(turn) = turn {
             self.ask_at(stage, turn, 0);
         }
-        self.look(stage, workload);
+        self.lines[line].look(stage, workload);
         if let Some(place) = settled
             && let Some(thought) = self.rhythm.think(&workload.plan.load, place)
         {
@@ -216,37 +245,35 @@ impl Client {
 
     /// A collecting service has received the message number `count` of this client.
     pub(crate) fn handle_receipt(&mut self, stage: &mut Stage, workload: &mut Workload, count: u64, site: SiteId) {
-        if let Manner::Pushing(pushing) = &mut self.manner {
-            pushing.handle_receipt(stage, workload, self.host, self.home, count, site);
+        for line in &mut self.lines {
+            if let Manner::Pushing(pushing) = &mut line.manner {
+                pushing.handle_receipt(stage, workload, self.host, self.home, count, site);
+            }
         }
     }
 
     /// Takes in what is not told but seen: requests sent again, and messages that are overdue.
     pub(crate) fn look(&mut self, stage: &Stage, workload: &mut Workload) {
-        if let Some(socket) = self.socket
-            && let Ok(live) = stage.socket(socket)
-        {
-            let resends = live.machine.stats().resends;
-            if resends != self.repeats_seen {
-                workload.meter.repeated(resends - self.repeats_seen, stage.now);
-                self.repeats_seen = resends;
-            }
-        }
-        if let Manner::Pushing(pushing) = &mut self.manner {
-            pushing.expire(stage.now, &mut workload.meter, workload.plan.timeout);
-        }
+        self.lines.iter_mut().for_each(|line| line.look(stage, workload));
     }
 
     /// When each of the requests was sent that it still waits for.
     pub(crate) fn waiting(&self) -> Vec<Time> {
-        match &self.manner {
-            Manner::Asking(asking) => asking.waiting().collect(),
-            Manner::Pushing(pushing) => pushing.waiting().collect(),
-        }
+        let of_line = |line: &Line| -> Vec<Time> {
+            match &line.manner {
+                Manner::Asking(asking) => asking.waiting().collect(),
+                Manner::Pushing(pushing) => pushing.waiting().collect(),
+            }
+        };
+        self.lines.iter().flat_map(of_line).collect()
     }
 
     fn ask(&mut self, stage: &mut Stage, workload: &mut Workload, place: u32) {
-        let Some((manner, mut act)) = self.act(stage, workload) else { return };
+        if self.lines.is_empty() {
+            return;
+        }
+        let line = self.choose(stage);
+        let (manner, mut act) = self.act(line, stage, workload);
         let turn = match manner {
             Manner::Asking(asking) => {
                 asking.ask(&mut act, place);
@@ -274,11 +301,52 @@ impl Client {
         stage.agenda.enter(at.max(stage.now), Due::Ask { client: self.number, place, life: self.life });
     }
 
-    fn act<'a>(&'a mut self, stage: &'a mut Stage, workload: &'a mut Workload) -> Option<(&'a mut Manner, Act<'a>)> {
+    /// On which of its sockets the next request goes. Where nobody is connected it waits at the first.
+    fn choose(&mut self, stage: &Stage) -> usize {
+        let Client { lines, router: Some(router), .. } = self else { return 0 };
+        let is_up = |place: usize| stage.socket(lines[place].socket).is_ok_and(|live| live.machine.pipe_count() > 0);
+        router.choose(is_up, |place| lines[place].outstanding()).unwrap_or(0)
+    }
+
+    fn act<'a>(
+        &'a mut self,
+        line: usize,
+        stage: &'a mut Stage,
+        workload: &'a mut Workload,
+    ) -> (&'a mut Manner, Act<'a>) {
         let Workload { plan, meter } = workload;
-        let act =
-            Act { stage, meter, plan, host: self.host, home: self.home, socket: self.socket?, asked: &mut self.asked };
-        Some((&mut self.manner, act))
+        let Line { socket, ref mut manner, .. } = self.lines[line];
+        (manner, Act { stage, meter, plan, host: self.host, home: self.home, socket, asked: &mut self.asked })
+    }
+}
+
+impl Line {
+    fn new(socket: SocketId, kind: Kind) -> Line {
+        let manner = match kind {
+            Kind::Push => Manner::Pushing(Pushing::default()),
+            _ => Manner::Asking(Asking::default()),
+        };
+        Line { socket, repeats_seen: 0, manner }
+    }
+
+    fn look(&mut self, stage: &Stage, workload: &mut Workload) {
+        if let Ok(live) = stage.socket(self.socket) {
+            let resends = live.machine.stats().resends;
+            if resends != self.repeats_seen {
+                workload.meter.repeated(resends - self.repeats_seen, stage.now);
+                self.repeats_seen = resends;
+            }
+        }
+        if let Manner::Pushing(pushing) = &mut self.manner {
+            pushing.expire(stage.now, &mut workload.meter, workload.plan.timeout);
+        }
+    }
+
+    fn outstanding(&self) -> u64 {
+        match &self.manner {
+            Manner::Asking(asking) => asking.count(),
+            Manner::Pushing(_) => 0,
+        }
     }
 }
 

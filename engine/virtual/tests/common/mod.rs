@@ -6,7 +6,7 @@ use std::time::Duration;
 use sp_link::{Distribution, LinkOptions};
 use sp_proto::{EndpointOptions, Kind, Options, Priority, Time};
 use sp_virtual::{
-    ClientPlan, HostId, InstancePlan, Load, MeterPlan, ServicePlan, SiteId, WorkloadPlan, World, WorldOptions,
+    Choice, ClientPlan, HostId, InstancePlan, Load, MeterPlan, ServicePlan, SiteId, WorkloadPlan, World, WorldOptions,
 };
 
 pub(crate) const HALF_RTT: Duration = Duration::from_millis(38);
@@ -51,6 +51,7 @@ pub(crate) fn workload(world: &World, name: &str, host: HostId, targets: &[(&str
             targets: targets.iter().map(|(address, level)| ((*address).to_owned(), at_priority(*level))).collect(),
         }],
         load,
+        choice: Choice::InTurn,
         size: 64,
         timeout: Duration::from_secs(5),
         options: Options::default(),
