@@ -304,9 +304,10 @@ class NativeWorld:
         workers: int = 1,
         time: Drawn = ...,
         reply: int = 64,
-        **options: float,
+        patience: float | None = None,
+        **options: float | str,
     ) -> int:
-        """Start a service (kind rep or pull) on hosts, each with its address; options are those of its sockets."""
+        """Start a service (kind rep, pull or sub) on hosts, each with its address; options are those of its sockets."""
 
     def add_workload(
         self,
@@ -319,9 +320,9 @@ class NativeWorld:
         routing: str = "round-robin",
         size: int = 64,
         timeout: float = 5.0,
-        **options: float,
+        **options: float | str,
     ) -> int:
-        """Start a workload (kind req or push) on hosts, each with the addresses and priorities that it dials."""
+        """Start a workload (kind req, push or pub) on hosts, each with the addresses and priorities that it dials."""
 
     def add_station(
         self,
@@ -433,6 +434,9 @@ class NativeWorld:
 
     def served(self, service: int) -> list[int]:
         """Return how many requests each instance of a service has served."""
+
+    def gave_up(self, service: int) -> list[int | None]:
+        """Return when each instance of a service has given up for lack of patience, in nanoseconds."""
 
     def served_at(self, station: int) -> list[int]:
         """Return how many requests each instance of a station has served."""

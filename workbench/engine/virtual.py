@@ -102,15 +102,17 @@ class VirtualWorld(simpy.Environment):
         workers: int = 1,
         time: Drawn = NOTHING,
         reply: int = 64,
-        **options: float,
+        patience: float | None = None,
+        **options: float | str,
     ) -> None:
-        """Start a native service (kind rep or pull): `instances` are pairs of a host and the address it listens at.
+        """Start a native service (kind rep, pull or sub): `instances` are pairs of a host and where it listens.
 
-        Each has `workers` that take `time` for one request; replies have `reply` bytes. Options are those of sockets.
+        Each has `workers` that take `time` for one request; replies have `reply` bytes. A subscriber that receives
+        something older than its `patience` kills its host. Options are those of sockets.
         """
         hosts = [(self._hosts[host].number, address) for host, address in instances]
         self._services[name] = self._native.add_service(
-            name, kind, hosts, workers=workers, time=time, reply=reply, **options
+            name, kind, hosts, workers=workers, time=time, reply=reply, patience=patience, **options
         )
         self._collect()
 
@@ -125,10 +127,10 @@ class VirtualWorld(simpy.Environment):
         routing: str = "round-robin",
         size: int = 64,
         timeout: float = 5.0,
-        **options: float,
+        **options: float | str,
     ) -> None:
-        """Start a native workload (kind req or push): `clients` are pairs of a host and what it dials, each an address
-        and a priority.
+        """Start a native workload (kind req, push or pub): `clients` are pairs of a host and what it dials, each an
+        address and a priority.
 
         `load` is how each client asks; a flood goes with push only. With a `routing` of random, least-outstanding,
         power-of-two or sticky a client has a socket for each address and chooses for itself; with round-robin or
@@ -260,6 +262,10 @@ class VirtualWorld(simpy.Environment):
         if service in self._stations:
             return self._native.served_at(self._stations[service])
         return self._native.served(self._services[service])
+
+    def gave_up(self, service: str) -> list[float | None]:
+        """Return when each instance of a native service has given up for lack of patience, in seconds."""
+        return [None if at is None else at / 1e9 for at in self._native.gave_up(self._services[service])]
 
     def audit(self) -> None:
         """Raise RuntimeError if any message or request was made up or forgotten."""

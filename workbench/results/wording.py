@@ -255,4 +255,13 @@ _QUANTITIES = {
     "round_trip.p90": "round trip p90",
     "round_trip.p99": "round trip p99",
     "cpu_per_message": "CPU time per message",
+    "lost_share": "share lost",
+    "completeness": "answers in time",
+    "complete_share": "complete surveys",
+    "late": "late answers",
+    "reply.p50": "answer p50",
+    "reply.p99": "answer p99",
+    "gave_up": "subscribers that gave up",
+    "give_up_time": "time to give up",
+    "in_system": "requests in the system",
 }

@@ -265,11 +265,15 @@ def _conversation(
     """A workload and its service: do they fit, and can they reach each other?"""
     path: Path = ("workloads", name)
     if service.behaviour is None and workload.behaviour is None and (*path, "load") not in known.gone:
-        if workload.load.kind == "flood" and service.pattern != "collect":
+        if workload.load.kind == "flood" and service.pattern not in ("collect", "subscribe"):
             yield Finding(
                 (*path, "load"),
                 f"a flood goes to a service of pattern collect, and '{workload.to}' has pattern {service.pattern}",
                 f"did you mean 'closed', or 'pattern: collect' for '{workload.to}'?",
+            )
+        if workload.load.kind == "closed" and service.pattern == "subscribe":
+            yield Finding(
+                (*path, "load"), f"nobody answers a publisher, so the load of '{name}' cannot be closed; give a rate"
             )
         if workload.load.kind != "flood" and service.pattern == "collect":
             yield Finding(
@@ -437,7 +441,7 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
                 if part.behaviour is not None:
                     yield Finding((section, name, "behaviour"), "a behaviour speaks through sockets: it needs them")
         for name, service in scenario.services.items():
-            if service.pattern == "collect":
+            if service.pattern in ("collect", "subscribe"):
                 yield Finding(("services", name, "pattern"), "without a network every service replies, or is surveyed")
             if service.when_full == "disconnect":
                 yield Finding(("services", name, "when-full"), "without a network there is nothing to disconnect")
@@ -470,6 +474,11 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
     for name, service in scenario.services.items():
         if service.pattern == "survey":
             yield Finding(("services", name, "pattern"), "surveys need 'network: none' for now")
+        if service.pattern == "subscribe" and scenario.run.world == "real":
+            yield Finding(("services", name, "pattern"), "subscribers need the virtual world for now")
+        for key in ("like", "patience"):
+            if getattr(service, key) is not None and service.pattern != "subscribe":
+                yield Finding(("services", name, key), f"'{key}' goes with pattern subscribe, not {service.pattern}")
         if service.pattern in ("reply", "collect") and service.when_full != "block":
             yield Finding(
                 ("services", name, "when-full"),
@@ -584,7 +593,11 @@ def _rate(scenario: Scenario, workload: Workload, service: Service | None, site:
     """About how many requests per second a workload's clients of one site send together."""
     load = workload.load
     if load.mean_rate is not None:
-        return load.mean_rate * workload.clients * (_asked(service) if service and service.pattern == "survey" else 1)
+        return (
+            load.mean_rate
+            * workload.clients
+            * (_asked(service) if service and service.pattern in ("survey", "subscribe") else 1)
+        )
     if load.kind == "trace":
         return 0.0
     links = [

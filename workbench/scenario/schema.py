@@ -332,10 +332,12 @@ MetricName = Annotated[
 
 RoutingPolicy = Literal["round-robin", "priority", "random", "least-outstanding", "power-of-two", "sticky"]
 Routing = Annotated[RoutingPolicy, _choice("a routing policy", *get_args(RoutingPolicy))]
-PatternName = Literal["reply", "collect", "survey"]
+PatternName = Literal["reply", "collect", "survey", "subscribe"]
 Pattern = Annotated[PatternName, _choice("a pattern", *get_args(PatternName))]
 WhenFullName = Literal["block", "drop-new", "drop-old", "disconnect"]
 WhenFull = Annotated[WhenFullName, _choice("a rule for full queues", *get_args(WhenFullName))]
+LikeName = Literal["zeromq", "nng"]
+Like = Annotated[LikeName, _choice("a library", *get_args(LikeName))]
 NetworkName = Literal["sockets", "none"]
 Network = Annotated[NetworkName, _choice("a network", *get_args(NetworkName))]
 WorldName = Literal["virtual", "real"]
@@ -472,7 +474,8 @@ class Service(Model):
     pattern: Pattern = Field(
         default="reply",
         description="reply: answers each request (REQ/REP). collect: takes messages and answers none (PIPELINE). "
-        "survey: every instance answers each request (SURVEY), and it is complete when all have before its deadline.",
+        "survey: every instance answers each request (SURVEY), and it is complete when all have before its deadline. "
+        "subscribe: every instance receives each message (PUB/SUB); a message counts once for each of them.",
     )
     workers: Annotated[int, *count("the number of workers", 1, 10_000)] = Field(
         default=1, description="How many requests one instance works on at the same time."
@@ -490,6 +493,18 @@ class Service(Model):
         description="What becomes of a message for a full queue. block: its sender is held back, or waits. drop-new: "
         "it is lost. drop-old: the one that has waited longest is. disconnect: the slow one loses its connection.",
     )
+    like: Like | None = Field(
+        default=None,
+        description="Queues and rules of a library, in place of queue, when-full and the workload's send-queue; "
+        "pattern subscribe only. zeromq: 1000 at each end, drop-new. nng: 16 at the publisher and 128 at the subscriber, "
+        "drop-old.",
+    )
+    patience: PositiveDuration | None = Field(
+        default=None,
+        description="Pattern subscribe only: who receives a message older than this kills itself, so that nobody "
+        "takes stale data for fresh (the suicidal snail of the ZeroMQ guide).",
+        examples=["1 s"],
+    )
     reply: Size = Field(default=64, description="Size of an answer, at most 16 MiB less 4 B.", examples=["64 B"])
     behaviour: Behaviour | None = Field(
         default=None,
@@ -499,6 +514,19 @@ class Service(Model):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Free values, handed to the behaviour by name as they stand."
     )
+
+
+@dataclass(frozen=True)
+class Queues:
+    """How many messages may wait at both ends of a connection, and what becomes of one more."""
+
+    send: int
+    receive: int
+    when_full: WhenFullName
+
+
+LIBRARY_QUEUES: dict[LikeName, Queues] = {"zeromq": Queues(1000, 1000, "drop-new"), "nng": Queues(16, 128, "drop-old")}
+"""What libraries do for publishers and subscribers unless told otherwise: libzmq's high-water marks, NNG's buffers."""
 
 
 class Workload(Model):
@@ -521,6 +549,9 @@ class Workload(Model):
     size: Size = Field(default=64, description="Size of a request, at most 16 MiB less 4 B.", examples=["64 B"])
     timeout: PositiveDuration = Field(
         default=5.0, description="A request without an answer after this long is lost.", examples=["5 s"]
+    )
+    send_queue: Annotated[int, *count("the length of the queue", 1, 10_000_000)] = Field(
+        default=1000, description="How many messages may wait at a client to be sent, for each connection."
     )
     deadline: PositiveDuration = Field(
         default=1.0,
@@ -829,6 +860,13 @@ class Scenario(Model):
         named = [service.behaviour for service in self.services.values()]
         named += [workload.behaviour for workload in self.workloads.values()]
         return list(dict.fromkeys(reference for reference in named if reference is not None))
+
+    def queues(self, workload: Workload) -> Queues:
+        """The queues between a workload's clients and its service."""
+        service = self.services[workload.to]
+        if service.like is not None:
+            return LIBRARY_QUEUES[service.like]
+        return Queues(workload.send_queue, service.queue, service.when_full)
 
     def fault_events(self) -> tuple[FaultEvent, ...]:
         """Everything that happens to the topology, in order of time; the ends that ``for`` implies are included."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.virtual import VirtualHost, VirtualWorld
+from workbench.engine.world import Kind
 from workbench.model import custom
 from workbench.model.cast import Cast, Part, cast
 from workbench.model.measure import Reading, measure, observed, window_of
@@ -36,7 +37,7 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         point=point,
         index=index,
         seed=seed,
-        metrics=measured.metrics | seen,
+        metrics=measured.metrics | stage.gave_up() | seen,
         histograms=measured.histograms,
         timeline=measured.timeline,
         counts=measured.counts,
@@ -45,6 +46,11 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         units=units,
     )
 
+
+SERVES: dict[str, Kind] = {"reply": "rep", "collect": "pull", "subscribe": "sub"}
+"""The socket of a service, by its pattern …"""
+ASKS: dict[str, Kind] = {"reply": "req", "collect": "push", "subscribe": "pub"}
+"""… and of who asks it."""
 
 SHORTEST_DELAY = 5e-6
 """Seconds. Nothing is instantaneous: with a delay of zero a closed load would ask without end at one moment.
@@ -73,6 +79,14 @@ class Stage:
         """What the meters of the declared workloads show."""
         return [Reading.read(name, self.world.meter(name)) for name in self._metered]
 
+    def gave_up(self) -> dict[str, float]:
+        """Of services with a patience: how many instances have given up, and when the first did."""
+        patient = [name for name, service in self.scenario.services.items() if service.patience is not None]
+        moments = [at for name in patient for at in self.world.gave_up(name) if at is not None]
+        if not patient:
+            return {}
+        return {"gave_up": float(len(moments))} | ({"give_up_time": min(moments)} if moments else {})
+
     def _build(self) -> None:
         for name, site in self.scenario.sites.items():
             self.world.site(name, **shape(site.within))
@@ -89,14 +103,17 @@ class Stage:
                 peers = custom.Peers(listen=part.name)
                 self._host(part).play(partial(self._play, function, peers, service.options))
             return
+        asked_by = [workload for workload in self.scenario.workloads.values() if workload.to == name]
+        receive = self.scenario.queues(asked_by[0]).receive if asked_by else service.queue
         self.world.add_service(
             name,
-            "rep" if service.pattern == "reply" else "pull",
+            SERVES[service.pattern],
             [(part.name, part.name) for part in parts],
             workers=service.workers,
             time=self._drawn(service.time),
             reply=service.reply,
-            recv_queue=service.queue,
+            patience=service.patience,
+            recv_queue=receive,
         )
 
     def _ask(self, name: str, workload: Workload) -> None:
@@ -108,17 +125,22 @@ class Stage:
                 peers = custom.Peers(dials=tuple(dials[part]))
                 self._host(part).play(partial(self._play, function, peers, workload.options))
             return
-        collects = self.scenario.services[workload.to].pattern == "collect"
+        pattern = self.scenario.services[workload.to].pattern
+        queues = self.scenario.queues(workload)
+        options: dict[str, Any] = {"resend": workload.resend} if pattern == "reply" else {}
+        if pattern == "subscribe":
+            options["when_full"] = queues.when_full
         self.world.add_workload(
             name,
-            "push" if collects else "req",
+            ASKS[pattern],
             [(part.name, dials[part]) for part in parts],
             window_of(self.scenario),
             load=self._rhythm(workload.load),
             routing=workload.routing or self.scenario.routing,
             size=workload.size,
             timeout=workload.timeout,
-            resend=workload.resend,
+            send_queue=queues.send,
+            **options,
         )
         self._metered.append(name)
 

@@ -89,7 +89,9 @@ impl NativeWorld {
         translate(py, self.lock().stream(host_of(host), name)).map(PyStream::from)
     }
 
-    #[pyo3(signature = (name, kind, instances, *, workers=1, time=Drawn::nothing(), reply=64, **options))]
+    #[pyo3(signature = (
+        name, kind, instances, *, workers=1, time=Drawn::nothing(), reply=64, patience=None, **options
+    ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_service(
         &self,
@@ -100,6 +102,7 @@ impl NativeWorld {
         workers: u32,
         time: Drawn,
         reply: usize,
+        patience: Option<f64>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
         let plan = ServicePlan {
@@ -112,6 +115,7 @@ impl NativeWorld {
             workers,
             time: distribution(py, time)?,
             reply,
+            patience: patience.map(|span| seconds(py, "patience", span)).transpose()?,
             options: socket_options(py, options)?.machine,
         };
         translate(py, self.lock().add_service(plan)).map(ServiceId::number)
@@ -389,6 +393,14 @@ impl NativeWorld {
         let mut world = self.lock();
         let meter = translate(py, world.meter(WorkloadId::from_number(workload)))?;
         meters::snapshot(py, meter)
+    }
+
+    /// When each instance of a service has given up, in nanoseconds.
+    fn gave_up(&self, py: Python<'_>, service: u32) -> PyResult<Vec<Option<u64>>> {
+        let world = self.lock();
+        let instances = translate(py, world.instances(ServiceId::from_number(service)))?;
+        let moment = |instance| Ok(translate(py, world.gave_up(instance))?.map(Time::as_nanos));
+        instances.into_iter().map(moment).collect()
     }
 
     fn crowd_meter<'py>(&self, py: Python<'py>, crowd: u32) -> PyResult<Bound<'py, PyDict>> {

@@ -141,6 +141,11 @@ impl Roles {
         instance.map(|instance| instance.served).ok_or(WorldError::Unknown { what: "instance", number: id.0 })
     }
 
+    pub(crate) fn gave_up(&self, id: InstanceId) -> Result<Option<Time>, WorldError> {
+        let instance = self.instances.get(id.0 as usize);
+        instance.map(|instance| instance.gave_up).ok_or(WorldError::Unknown { what: "instance", number: id.0 })
+    }
+
     pub(crate) fn instances(&self, id: ServiceId) -> Result<Vec<InstanceId>, WorldError> {
         self.services.get(id.0 as usize).ok_or(WorldError::Unknown { what: "service", number: id.0 })?;
         let of = |number: &usize| self.instances[*number].service == id.0 as usize;

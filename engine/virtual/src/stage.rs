@@ -56,6 +56,8 @@ pub(crate) enum Due {
     Served { instance: u32, worker: u32, life: u32 },
     /// A visitor asks at a station.
     Come { visitor: u32, place: u32, life: u32 },
+    /// An instance kills its host.
+    GiveUp { host: HostId },
     /// A worker of a station is done.
     Leave { server: u32, worker: u32, life: u32 },
     /// A fault of the schedule.
@@ -319,7 +321,12 @@ impl Stage {
             Due::Handshake { connection } => self.give_up(connection),
             Due::Dial { socket, dialer } => self.connect(socket, dialer as usize),
             Due::Timer { socket } => self.handle_timer(socket),
-            Due::Ask { .. } | Due::Served { .. } | Due::Come { .. } | Due::Leave { .. } | Due::Fault { .. } => {}
+            Due::Ask { .. }
+            | Due::Served { .. }
+            | Due::Come { .. }
+            | Due::Leave { .. }
+            | Due::GiveUp { .. }
+            | Due::Fault { .. } => {}
         }
     }
 

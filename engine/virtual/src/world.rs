@@ -304,6 +304,11 @@ impl World {
         self.roles.served(instance)
     }
 
+    /// When an instance of a service has given up for lack of patience.
+    pub fn gave_up(&self, instance: InstanceId) -> Result<Option<Time>, WorldError> {
+        self.roles.gave_up(instance)
+    }
+
     /// The instances of a service, in the order of its plan.
     pub fn instances(&self, service: ServiceId) -> Result<Vec<InstanceId>, WorldError> {
         self.roles.instances(service)
@@ -442,6 +447,7 @@ impl World {
             Due::Leave { server, worker, life } => {
                 self.roles.stations.handle_leave(&mut self.stage, server, worker, life);
             }
+            Due::GiveUp { host } => self.kill(host).expect("it has lived on this host"),
             Due::Fault { number } => {
                 let fault = self.faults[number as usize];
                 self.strike(fault).expect("a scheduled fault was checked when it was scheduled");

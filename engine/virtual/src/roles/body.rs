@@ -3,11 +3,14 @@
 //! nobody. Zero bytes fill the rest.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use sp_proto::Time;
 
 use crate::ids::HostId;
 
 /// The smallest request.
 pub(crate) const REQUEST_LEN: usize = 8;
+/// The smallest message that is published.
+const DATED_LEN: usize = 16;
 /// The smallest reply.
 pub(crate) const REPLY_LEN: usize = 12;
 
@@ -26,6 +29,20 @@ pub(crate) fn request(sequence: u64, size: usize) -> Bytes {
     let mut body = BytesMut::with_capacity(size.max(REQUEST_LEN));
     body.put_u64(sequence);
     filled(body, size)
+}
+
+/// A message that says when it was meant to be sent, in nanoseconds (64 bits) behind its sequence number.
+pub(crate) fn dated(sequence: u64, at: Time, size: usize) -> Bytes {
+    let mut body = BytesMut::with_capacity(size.max(DATED_LEN));
+    body.put_u64(sequence);
+    body.put_u64(at.as_nanos());
+    filled(body, size)
+}
+
+/// When a message was meant to be sent that says so.
+pub(crate) fn date_of(body: &[u8]) -> Option<Time> {
+    let bytes = body.get(REQUEST_LEN..DATED_LEN)?;
+    Some(Time::from_nanos(u64::from_be_bytes(bytes.try_into().ok()?)))
 }
 
 pub(crate) fn reply(request: &[u8], host: HostId, size: usize) -> Bytes {

@@ -1,11 +1,12 @@
-//! Pushing: messages on a PUSH socket. Nobody answers; that one has arrived, the meter learns from whoever collects it.
+//! Pushing: messages on a PUSH or a PUB socket. Nobody answers; that one has arrived, the meter learns from whoever
+//! collects it. What is published counts once for each of those it is for.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sp_proto::{Answer, OpError, Ticket, Time};
+use sp_proto::{Answer, Kind, OpError, Ticket, Time};
 
-use super::body::{request, sequence_for};
+use super::body::{dated, request, sequence_for};
 use super::workload::{Act, Workload};
 use crate::ids::{HostId, SiteId};
 use crate::meters::Meter;
@@ -33,7 +34,8 @@ pub(super) struct Pushing {
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     at: Time,
-    open: bool,
+    /// How many have not received it.
+    left: u32,
 }
 
 impl Pushing {
@@ -42,8 +44,10 @@ impl Pushing {
     pub(super) fn push(&mut self, act: &mut Act<'_>) {
         let now = act.now();
         if *act.asked - self.next >= BACKLOG {
-            act.meter.sent(now);
-            act.meter.lost(now, now);
+            for _ in 0..act.readers() {
+                act.meter.sent(now);
+                act.meter.lost(now, now);
+            }
             return;
         }
         self.mean_to_send(act);
@@ -108,8 +112,9 @@ impl Pushing {
         self.expire(stage.now, &mut workload.meter, workload.plan.timeout);
         let place = count.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
         if let Some(pending) = place.and_then(|place| self.pending.get_mut(place))
-            && std::mem::take(&mut pending.open)
+            && pending.left > 0
         {
+            pending.left -= 1;
             self.open -= 1;
             workload.meter.answered(pending.at, stage.now, home.index(), Some(site.index()));
             stage.tell(host, Scene::Answered(sequence_for(host, count)));
@@ -118,13 +123,11 @@ impl Pushing {
 
     /// Gives up what has not arrived in time.
     pub(super) fn expire(&mut self, now: Time, meter: &mut Meter, timeout: Duration) {
-        while let Some(Pending { at, open }) = self.pending.front().copied()
-            && (!open || at + timeout < now)
+        while let Some(Pending { at, left }) = self.pending.front().copied()
+            && (left == 0 || at + timeout < now)
         {
-            if open {
-                meter.lost(at, at + timeout);
-                self.open -= 1;
-            }
+            (0..left).for_each(|_| meter.lost(at, at + timeout));
+            self.open -= u64::from(left);
             self.pending.pop_front();
             self.first += 1;
         }
@@ -135,10 +138,9 @@ impl Pushing {
         let now = act.now();
         let taken = usize::try_from(self.next.saturating_sub(self.first)).unwrap_or(usize::MAX);
         for pending in self.pending.iter_mut().skip(taken) {
-            if std::mem::take(&mut pending.open) {
-                act.meter.lost(pending.at, now);
-                self.open -= 1;
-            }
+            let left = std::mem::take(&mut pending.left);
+            (0..left).for_each(|_| act.meter.lost(pending.at, now));
+            self.open -= u64::from(left);
         }
         self.next = *act.asked;
         self.waiting = None;
@@ -147,16 +149,17 @@ impl Pushing {
 
     /// When each of the messages was meant to be sent that are still waited for.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
-        self.pending.iter().filter(|pending| pending.open).map(|pending| pending.at)
+        self.pending.iter().flat_map(|pending| (0..pending.left).map(|_| pending.at))
     }
 
     fn mean_to_send(&mut self, act: &mut Act<'_>) {
         let now = act.now();
         let sequence = act.next_sequence();
-        act.meter.sent(now);
+        let left = act.readers();
+        (0..left).for_each(|_| act.meter.sent(now));
         act.stage.tell(act.host, Scene::Asked(sequence));
-        self.pending.push_back(Pending { at: now, open: true });
-        self.open += 1;
+        self.pending.push_back(Pending { at: now, left });
+        self.open += u64::from(left);
         self.expire(now, act.meter, act.plan.timeout);
     }
 
@@ -166,7 +169,14 @@ impl Pushing {
             return false;
         }
         let now = act.now();
-        let body = request(sequence_for(act.host, self.next), act.plan.size);
+        let body = match act.plan.kind {
+            Kind::Pub => {
+                let place = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
+                let meant = self.pending.get(place).map_or(now, |pending| pending.at);
+                dated(sequence_for(act.host, self.next), meant, act.plan.size)
+            }
+            _ => request(sequence_for(act.host, self.next), act.plan.size),
+        };
         let Some(machine) = act.stage.touch(act.socket) else { return false };
         match machine.try_send(now, sp_proto::ContextId::DEFAULT, body) {
             Ok(()) => {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sp_link::{Distribution, Stream};
-use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Ticket};
+use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Ticket, Time};
 
 use super::Receipt;
-use super::body::{reply, sequence_of};
+use super::body::{date_of, reply, sequence_of};
 use crate::error::WorldError;
 use crate::host::{Host, Owner};
 use crate::ids::{HostId, SiteId, SocketId};
@@ -19,7 +19,7 @@ use crate::stage::{Due, Stage};
 pub struct ServicePlan {
     /// Its name.
     pub name: String,
-    /// REP to reply to requests, PULL to collect messages.
+    /// REP to reply to requests, PULL to collect messages, SUB to receive all that is published.
     pub kind: Kind,
     /// Where it is served.
     pub instances: Vec<InstancePlan>,
@@ -29,6 +29,8 @@ pub struct ServicePlan {
     pub time: Distribution,
     /// Bytes of a reply's body; at least the twelve that say what it answers and who wrote it are sent.
     pub reply: usize,
+    /// SUB: who receives something older than this gives up and dies, as zguide's suicidal snail does.
+    pub patience: Option<Duration>,
     /// The options of each instance's socket.
     pub options: Options,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Instance {
     pub(crate) service: usize,
     /// How many it has served.
     pub(crate) served: u64,
+    /// When it has given up.
+    pub(crate) gave_up: Option<Time>,
     site: SiteId,
     address: String,
     number: u32,
@@ -76,7 +80,9 @@ impl ServicePlan {
         self.options.check()?;
         self.time.check()?;
         let problem = match self.kind {
-            kind if !matches!(kind, Kind::Rep | Kind::Pull) => Some("serves through a rep or a pull socket"),
+            kind if !matches!(kind, Kind::Rep | Kind::Pull | Kind::Sub) => {
+                Some("serves through a rep, a pull or a sub socket")
+            }
             _ if self.instances.is_empty() => Some("has instances"),
             _ if !(1..=self.options.max_contexts).contains(&(self.workers as usize)) => {
                 Some("has 1 to max_contexts workers")
@@ -105,6 +111,7 @@ impl Instance {
             host,
             service,
             served: 0,
+            gave_up: None,
             site: *site,
             address,
             number,
@@ -125,6 +132,11 @@ impl Instance {
         let now = stage.now;
         let socket = stage.open_socket(self.host, plan.kind, plan.options.clone(), Owner::Instance(self.number))?;
         stage.listen(socket, &self.address, EndpointOptions::default())?;
+        if plan.kind == Kind::Sub
+            && let Some(machine) = stage.touch(socket)
+        {
+            machine.subscribe(now, ContextId::DEFAULT, b"")?;
+        }
         self.socket = Some(socket);
         self.life += 1;
         for worker in 0..plan.workers {
@@ -214,9 +226,16 @@ impl Instance {
         receipts: &mut Vec<Receipt>,
     ) -> bool {
         if let Some(sequence) = sequence_of(&request)
-            && plan.kind == Kind::Pull
+            && plan.kind != Kind::Rep
         {
             receipts.push(Receipt { sequence, site: self.site });
+        }
+        if let Some(patience) = plan.patience
+            && date_of(&request).is_some_and(|date| stage.now - date > patience)
+        {
+            self.gave_up.get_or_insert(stage.now);
+            stage.agenda.enter(stage.now, Due::GiveUp { host: self.host });
+            return false;
         }
         let hands = &mut self.workers[worker as usize];
         hands.request = request;

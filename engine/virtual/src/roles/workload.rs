@@ -20,7 +20,7 @@ use crate::stage::{Due, Stage};
 pub struct WorkloadPlan {
     /// Its name.
     pub name: String,
-    /// REQ for requests that are answered, PUSH for messages that are collected.
+    /// REQ for requests that are answered, PUSH for messages that are collected, PUB for those that all targets receive.
     pub kind: Kind,
     /// Who takes part; each client is a host of its own, with one socket.
     pub clients: Vec<ClientPlan>,
@@ -100,18 +100,24 @@ pub(super) struct Act<'a> {
     pub(super) socket: SocketId,
     /// How many sequence numbers have been used.
     pub(super) asked: &'a mut u64,
+    /// Its place in the plan.
+    place: usize,
 }
 
 impl WorkloadPlan {
     pub(crate) fn check(&self, stage: &Stage) -> Result<(), WorldError> {
         self.options.check()?;
         let problem = match self.load {
-            _ if !matches!(self.kind, Kind::Req | Kind::Push) => Some("asks through a req or a push socket"),
-            Load::Closed { .. } if self.kind != Kind::Req => Some("is a closed load, and nobody answers a push socket"),
+            _ if !matches!(self.kind, Kind::Req | Kind::Push | Kind::Pub) => {
+                Some("asks through a req, a push or a pub socket")
+            }
+            Load::Closed { .. } if self.kind != Kind::Req => {
+                Some("is a closed load, and nobody answers a push or a pub socket")
+            }
             Load::Closed { outstanding, .. } if !(1..self.options.max_contexts).contains(&(outstanding as usize)) => {
                 Some("has 1 to max_contexts - 1 requests outstanding")
             }
-            Load::Flood if self.kind != Kind::Push => Some("floods through a push socket only"),
+            Load::Flood if self.kind == Kind::Req => Some("floods through a push or a pub socket only"),
             _ if self.choice != Choice::InTurn && self.kind != Kind::Req => Some("chooses for itself on req only"),
             _ if self.choice == Choice::PowerOf(0) => Some("draws one target at least"),
             _ if self.clients.is_empty() => Some("has clients"),
@@ -316,14 +322,26 @@ impl Client {
     ) -> (&'a mut Manner, Act<'a>) {
         let Workload { plan, meter } = workload;
         let Line { socket, ref mut manner, .. } = self.lines[line];
-        (manner, Act { stage, meter, plan, host: self.host, home: self.home, socket, asked: &mut self.asked })
+        (
+            manner,
+            Act {
+                stage,
+                meter,
+                plan,
+                host: self.host,
+                home: self.home,
+                socket,
+                asked: &mut self.asked,
+                place: self.place,
+            },
+        )
     }
 }
 
 impl Line {
     fn new(socket: SocketId, kind: Kind) -> Line {
         let manner = match kind {
-            Kind::Push => Manner::Pushing(Pushing::default()),
+            Kind::Push | Kind::Pub => Manner::Pushing(Pushing::default()),
             _ => Manner::Asking(Asking::default()),
         };
         Line { socket, repeats_seen: 0, manner }
@@ -353,6 +371,14 @@ impl Line {
 impl Act<'_> {
     pub(super) fn now(&self) -> Time {
         self.stage.now
+    }
+
+    /// How many are to receive each message: all targets of a PUB socket, else one.
+    pub(super) fn readers(&self) -> u32 {
+        match self.plan.kind {
+            Kind::Pub => self.plan.clients[self.place].targets.len() as u32,
+            _ => 1,
+        }
     }
 
     /// The next sequence number, which nobody else in this world uses.

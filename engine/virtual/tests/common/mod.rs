@@ -38,6 +38,7 @@ pub(crate) fn service(name: &str, instances: &[(HostId, &str)], workers: u32, ti
         workers,
         time,
         reply: 64,
+        patience: None,
         options: Options::default(),
     }
 }
