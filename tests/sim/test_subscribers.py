@@ -39,8 +39,8 @@ def test_a_longer_queue_makes_everything_that_is_not_dropped_older(rule: str, ea
         seen = run({"queue": 50, "when-full": rule}, {"send-queue": length, "timeout": "2 s"})
         assert seen.metrics["lost_share"] == pytest.approx(0.5, abs=0.08)
         waits.append(seen.metrics["latency.p50"])
-    # The newest waits until all before it have been worked on, two milliseconds each. Where the oldest gives way, half of
-    # those in front do, so the queue moves twice as fast.
+    # The newest waits until all before it have been worked on, two milliseconds each. Where the oldest gives way, half
+    # of those in front do, so the queue moves twice as fast.
     assert waits[1] - waits[0] == pytest.approx(100 * each, rel=0.03)
 
 

@@ -16,6 +16,7 @@ from workbench.engine.real import Meter, RealHost, RealWorld
 from workbench.engine.world import Host
 from workbench.model import custom, service, workload
 from workbench.model.cast import Cast, Part, cast
+from workbench.model.luck import values_in
 from workbench.model.measure import window_of
 from workbench.scenario import Scenario
 
@@ -104,7 +105,8 @@ class Site:
         if declared.behaviour is not None:
             return self.behaviour(declared.behaviour, custom.Peers(listen=address), declared.options)
         play = service.serve if declared.pattern == "reply" else service.collect
-        return partial(play, part=part, service=declared, address=address)
+        times = values_in(self.scenario, declared.time.file)
+        return partial(play, part=part, service=declared, address=address, times=times)
 
     def workload(self, part: Part, dials: list[tuple[str, int]]) -> Callable[[Host], Coroutine[Any, Any, None]]:
         """What a client's host plays."""
@@ -115,6 +117,9 @@ class Site:
         if part.owner not in self.meters:
             self.meters[part.owner] = Meter(self.sites, window_of(self.scenario))
         meter = self.meters[part.owner]
+        load = declared.load
+        trace = values_in(self.scenario, load.file, ascending=True)
+        thoughts = values_in(self.scenario, load.think.file) if load.think is not None else ()
 
         async def play(host: Host) -> None:
             client = workload.Client(
@@ -125,6 +130,8 @@ class Site:
                 meter,
                 self.sites.index(part.site),
                 [self.sites.index(other.site) for other in self.cast.parts],
+                trace=trace,
+                thoughts=thoughts,
             )
             await workload.ask(client, dials, until=self.scenario.run.duration)
 

@@ -59,7 +59,10 @@ def command(
         count = replications or (QUICK[where] if quick else loaded.run.replications.in_world(where))
         if quick and _is_measurement(loaded):
             count = replications or 3
-        loaded = load(scenario, sets=[*sets, f"run.replications={count}"])
+        loaded = load(scenario, sets=[*sets, f"run.replications.{where}={count}"])
+        if replications or quick:
+            # So many, and no more.
+            loaded = load(scenario, sets=[*sets, f"run.replications={count}"])
         swept = points(loaded)
         if dry_run:
             _list(loaded, swept, count, where)

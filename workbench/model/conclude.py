@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workbench.results import ExpectationResult, Link, Point, Replication, Result, Verdict
+from workbench.results import Estimate, ExpectationResult, Link, Point, Replication, Result, Verdict
 from workbench.results.compare import verdicts
 from workbench.results.estimate import summarise
 from workbench.scenario import Scenario, SweepPoint
+from workbench.scenario.expect import OBSERVED
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ def expectations(scenario: Scenario, points: Sequence[Point], world: str) -> lis
         about = [point for point in points if expected.applies(point.set, world)]
         if not about and "world" in expected.when:
             continue
-        values = [
-            (point.metrics[expected.metric].value if expected.metric in point.metrics else None, dict(point.set))
-            for point in about
-        ]
-        failed = [found for found in values if not expected.holds(found[0])]
-        value, where = (failed or values or [(None, {})])[0]
-        results.append(ExpectationResult(str(expected), bool(about) and not failed, value, where))
+        nothing = Estimate(None, None, None, "", 0)
+        values = [(point.metrics.get(expected.metric, nothing), dict(point.set)) for point in about]
+        failed = [found for found in values if not expected.holds(found[0].value)]
+        found, where = (failed or values or [(nothing, {})])[0]
+        # What behaviours observe has the unit that they say.
+        unit = found.unit if expected.metric.startswith(OBSERVED) else ""
+        results.append(ExpectationResult(str(expected), bool(about) and not failed, found.value, where, unit))
     return results
 
 

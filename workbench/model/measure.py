@@ -233,10 +233,11 @@ def _name(metrics: dict[str, float], prefix: str, suffix: str, tally: Tally) -> 
     _put(metrics, f"{prefix}lost_share{suffix}", tally.lost, tally.answered + tally.lost)
     if tally.dropped:
         metrics[f"{prefix}dropped{suffix}"] = tally.dropped
-    if tally.reply_times.count:
+    if tally.replies or tally.late:
         _put(metrics, f"{prefix}completeness{suffix}", tally.replies, tally.replies + tally.late)
         _put(metrics, f"{prefix}complete_share{suffix}", tally.answered, tally.answered + tally.lost)
         metrics[f"{prefix}late{suffix}"] = tally.late
+    if tally.reply_times.count:
         metrics[f"{prefix}reply.p50{suffix}"] = tally.reply_times.quantile(0.5)
         metrics[f"{prefix}reply.p99{suffix}"] = tally.reply_times.quantile(0.99)
     if suffix:

@@ -221,16 +221,21 @@ class ExpectationResult:
     holds: bool
     value: float | None = None
     set: dict[str, Any] = field(default_factory=dict)
+    unit: str = ""
+    """Of the value; without one it is that of the metric's name."""
 
     def to_json(self) -> dict[str, Any]:
-        """The text and whether it holds; of one that does not, the value and its point, too."""
+        """The text and whether it holds; of one that does not, the value with its unit and its point, too."""
         told: dict[str, Any] = {"text": self.text, "holds": self.holds}
-        return told if self.holds else told | {"value": self.value, "set": self.set}
+        if not self.holds:
+            told |= {"value": self.value, "set": self.set} | ({"unit": self.unit} if self.unit else {})
+        return told
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ExpectationResult:
         """What `to_json` made, or the manifest, which has the value always; earlier ones have no point."""
-        return cls(str(data["text"]), bool(data["holds"]), data.get("value"), dict(data.get("set", {})))
+        where, unit = dict(data.get("set", {})), str(data.get("unit", ""))
+        return cls(str(data["text"]), bool(data["holds"]), data.get("value"), where, unit)
 
 
 @dataclass(frozen=True, slots=True)

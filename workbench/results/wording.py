@@ -110,7 +110,7 @@ def failure_text(expected: ExpectationResult) -> str:
         return f"it was not measured{where}"
     metric = re.match(r"[\s]*([\w.:-]*)", expected.text)
     assert metric is not None
-    return f"it is {quantity_text(expected.value, metric_unit(metric[1]))}{where}"
+    return f"it is {quantity_text(expected.value, expected.unit or metric_unit(metric[1]))}{where}"
 
 
 def quantity_text(value: float | None, unit: str, decimals: int | None = None) -> str:

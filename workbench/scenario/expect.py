@@ -42,7 +42,7 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
     "lost_share": (FRACTION, "share of the requests sent that were lost"),
     "completeness": (FRACTION, "of surveys: share of the answers asked for that came before the deadline"),
     "complete_share": (FRACTION, "of surveys: share of them that everybody answered before the deadline"),
-    "late": (None, "of surveys: answers that came after the deadline"),
+    "late": (None, "of surveys: answers that came after the deadline, or not at all"),
     "reply.p50": (DURATION, "of surveys: median time of an answer"),
     "reply.p99": (DURATION, "of surveys: time that 99 % of the answers stay within"),
     "in_system": (None, "requests on their way, waiting or worked on, in the mean over the whole run"),

@@ -40,6 +40,7 @@ from workbench.scenario.distances import TABLES
 from workbench.scenario.distribution import Distribution, parse_distribution
 from workbench.scenario.expect import Expectation, metric_named, parse_expectation, same_value
 from workbench.scenario.load_shape import Load, parse_load
+from workbench.scenario.precision import Precision, parse_precision
 from workbench.scenario.units import (
     BANDWIDTH,
     DURATION,
@@ -300,6 +301,12 @@ ExpectationField = Annotated[
         }
     ),
 ]
+PrecisionField = Annotated[
+    Precision,
+    PlainValidator(_said(parse_precision)),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "title": "Precision", "examples": ["latency.mean ± 2 %"]}),
+]
 Version = Annotated[Literal[1], BeforeValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
 Truth = Annotated[bool, BeforeValidator(_truth), WithJsonSchema({"type": "boolean"})]
 Name = Annotated[
@@ -457,7 +464,15 @@ class Distances(Model):
     @model_validator(mode="before")
     @classmethod
     def _table_alone(cls, value: Any) -> Any:
-        return {"table": value} if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if value not in TABLES:
+            # Said here, where the text stands: what it is short for stands nowhere.
+            meant = nearest(value, list(TABLES))
+            hint = f"did you mean '{meant}'?" if meant else ""
+            known = ", ".join(TABLES)
+            raise refusal(QuantityError(f"unknown table of distances {shown(value)}", hint=hint, allowed=known))
+        return {"table": value}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -495,9 +510,9 @@ class Service(Model):
     )
     like: Like | None = Field(
         default=None,
-        description="Queues and rules of a library, in place of queue, when-full and the workload's send-queue; "
-        "pattern subscribe only. zeromq: 1000 at each end, drop-new. nng: 16 at the publisher and 128 at the subscriber, "
-        "drop-old.",
+        description="Queues and rules of a library, in place of queue, when-full and the workload's send-queue; with "
+        "pattern subscribe only. zeromq: 1000 at each end, drop-new. nng: 16 at the publisher and 128 at the "
+        "subscriber, drop-old.",
     )
     patience: PositiveDuration | None = Field(
         default=None,
@@ -657,6 +672,16 @@ class Replications(Model):
     )
     real: Annotated[int, *count("the number of replications", 1, 1_000)] = Field(
         default=10, description="In the real world."
+    )
+
+    until: PrecisionField | None = Field(
+        default=None,
+        description="In the virtual world: goes on until the 95 % interval of this metric is as narrow at every point. "
+        "A share is precise to points; everything else to a share of its value, or to a width.",
+        examples=["latency.mean ± 2 %"],
+    )
+    most: Annotated[int, *count("the most replications", 1, 100_000)] = Field(
+        default=1000, description="With until: the number of replications at which it is given up."
     )
 
     def in_world(self, world: str) -> int:

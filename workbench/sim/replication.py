@@ -47,9 +47,9 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
     )
 
 
-SERVES: dict[str, Kind] = {"reply": "rep", "collect": "pull", "subscribe": "sub"}
+SERVES: dict[str, Kind] = {"reply": "rep", "collect": "pull", "survey": "respondent", "subscribe": "sub"}
 """The socket of a service, by its pattern …"""
-ASKS: dict[str, Kind] = {"reply": "req", "collect": "push", "subscribe": "pub"}
+ASKS: dict[str, Kind] = {"reply": "req", "collect": "push", "survey": "surveyor", "subscribe": "pub"}
 """… and of who asks it."""
 
 SHORTEST_DELAY = 5e-6
@@ -128,6 +128,8 @@ class Stage:
         pattern = self.scenario.services[workload.to].pattern
         queues = self.scenario.queues(workload)
         options: dict[str, Any] = {"resend": workload.resend} if pattern == "reply" else {}
+        if pattern == "survey":
+            options["survey_deadline"] = workload.deadline
         if pattern == "subscribe":
             options["when_full"] = queues.when_full
         self.world.add_workload(

@@ -102,7 +102,7 @@ pub struct Tally {
     pub dropped: u64,
     /// Answers to surveys that came in time; of a survey several are expected.
     pub replies: u64,
-    /// Answers to surveys that came after their deadline.
+    /// Answers to surveys that came after their deadline, or not at all.
     pub late: u64,
     /// The answered ones' latencies, added up, in nanoseconds.
     pub latency_sum: u128,
@@ -204,6 +204,11 @@ impl Meter {
     /// So many requests were sent again.
     pub fn repeated(&mut self, count: u64, now: Time) {
         self.tally(now).repeated += count;
+    }
+
+    /// So many answers to a survey that was sent at `sent_at` have not come, and are waited for no longer.
+    pub fn missed(&mut self, sent_at: Time, count: u32) {
+        self.tally(sent_at).late += u64::from(count);
     }
 
     /// What it was told to count.

@@ -11,6 +11,7 @@ pub(crate) mod rhythm;
 pub(crate) mod router;
 pub(crate) mod service;
 pub(crate) mod stations;
+mod surveying;
 pub(crate) mod workload;
 
 use std::collections::BTreeMap;

@@ -19,7 +19,7 @@ use crate::stage::{Due, Stage};
 pub struct ServicePlan {
     /// Its name.
     pub name: String,
-    /// REP to reply to requests, PULL to collect messages, SUB to receive all that is published.
+    /// REP or RESPONDENT to reply to requests, PULL to collect messages, SUB to receive all that is published.
     pub kind: Kind,
     /// Where it is served.
     pub instances: Vec<InstancePlan>,
@@ -65,7 +65,7 @@ pub(crate) struct Instance {
     waiting: BTreeMap<Ticket, u32>,
 }
 
-/// REP gives each worker a conversation of its own; on PULL they all share the one there is.
+/// REP and RESPONDENT give each worker a conversation of its own; on PULL they all share the one there is.
 #[derive(Debug)]
 struct Worker {
     context: ContextId,
@@ -80,8 +80,8 @@ impl ServicePlan {
         self.options.check()?;
         self.time.check()?;
         let problem = match self.kind {
-            kind if !matches!(kind, Kind::Rep | Kind::Pull | Kind::Sub) => {
-                Some("serves through a rep, a pull or a sub socket")
+            kind if !matches!(kind, Kind::Rep | Kind::Respondent | Kind::Pull | Kind::Sub) => {
+                Some("serves through a rep, a respondent, a pull or a sub socket")
             }
             _ if self.instances.is_empty() => Some("has instances"),
             _ if !(1..=self.options.max_contexts).contains(&(self.workers as usize)) => {
@@ -141,7 +141,7 @@ impl Instance {
         self.life += 1;
         for worker in 0..plan.workers {
             let context = match (worker, plan.kind, stage.touch(socket)) {
-                (1.., Kind::Rep, Some(machine)) => machine.open_context(now)?,
+                (1.., Kind::Rep | Kind::Respondent, Some(machine)) => machine.open_context(now)?,
                 _ => ContextId::DEFAULT,
             };
             let luck = stage.stream(self.host, &format!("worker/{worker}"));
@@ -226,7 +226,7 @@ impl Instance {
         receipts: &mut Vec<Receipt>,
     ) -> bool {
         if let Some(sequence) = sequence_of(&request)
-            && plan.kind != Kind::Rep
+            && matches!(plan.kind, Kind::Pull | Kind::Sub)
         {
             receipts.push(Receipt { sequence, site: self.site });
         }
@@ -253,7 +253,7 @@ impl Instance {
         let Worker { context, request, .. } = &mut self.workers[worker as usize];
         let request = std::mem::take(request);
         self.served += 1;
-        if plan.kind != Kind::Rep {
+        if matches!(plan.kind, Kind::Pull | Kind::Sub) {
             return true;
         }
         let Some(machine) = self.socket.and_then(|socket| stage.touch(socket)) else { return false };

@@ -493,6 +493,9 @@ impl Stations {
         let survey = &mut self.surveys.open[job.place as usize];
         survey.left -= 1;
         survey.spoiled |= !came;
+        if !came {
+            crowd.meter.missed(job.sent_at, 1);
+        }
         if survey.left > 0 {
             return;
         }

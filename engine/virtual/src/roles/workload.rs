@@ -9,6 +9,7 @@ use super::body::sequence_for;
 use super::pushing::Pushing;
 use super::rhythm::{Load, Rhythm};
 use super::router::{Choice, Router};
+use super::surveying::Surveying;
 use crate::error::WorldError;
 use crate::host::Owner;
 use crate::ids::{HostId, SiteId, SocketId};
@@ -20,7 +21,7 @@ use crate::stage::{Due, Stage};
 pub struct WorkloadPlan {
     /// Its name.
     pub name: String,
-    /// REQ for requests that are answered, PUSH for messages that are collected, PUB for those that all targets receive.
+    /// REQ for requests that are answered, SURVEYOR for those that all targets answer, PUSH for messages that are collected, PUB for those that all targets receive.
     pub kind: Kind,
     /// Who takes part; each client is a host of its own, with one socket.
     pub clients: Vec<ClientPlan>,
@@ -88,6 +89,7 @@ struct Line {
 enum Manner {
     Asking(Asking),
     Pushing(Pushing),
+    Surveying(Surveying),
 }
 
 /// What a client's manner works with while it acts.
@@ -108,16 +110,18 @@ impl WorkloadPlan {
     pub(crate) fn check(&self, stage: &Stage) -> Result<(), WorldError> {
         self.options.check()?;
         let problem = match self.load {
-            _ if !matches!(self.kind, Kind::Req | Kind::Push | Kind::Pub) => {
-                Some("asks through a req, a push or a pub socket")
+            _ if !matches!(self.kind, Kind::Req | Kind::Push | Kind::Pub | Kind::Surveyor) => {
+                Some("asks through a req, a surveyor, a push or a pub socket")
             }
-            Load::Closed { .. } if self.kind != Kind::Req => {
+            Load::Closed { .. } if !matches!(self.kind, Kind::Req | Kind::Surveyor) => {
                 Some("is a closed load, and nobody answers a push or a pub socket")
             }
             Load::Closed { outstanding, .. } if !(1..self.options.max_contexts).contains(&(outstanding as usize)) => {
                 Some("has 1 to max_contexts - 1 requests outstanding")
             }
-            Load::Flood if self.kind == Kind::Req => Some("floods through a push or a pub socket only"),
+            Load::Flood if matches!(self.kind, Kind::Req | Kind::Surveyor) => {
+                Some("floods through a push or a pub socket only")
+            }
             _ if self.choice != Choice::InTurn && self.kind != Kind::Req => Some("chooses for itself on req only"),
             _ if self.choice == Choice::PowerOf(0) => Some("draws one target at least"),
             _ if self.clients.is_empty() => Some("has clients"),
@@ -207,6 +211,7 @@ impl Client {
             match manner {
                 Manner::Asking(asking) => asking.abandon(&mut act),
                 Manner::Pushing(pushing) => pushing.abandon(&mut act),
+                Manner::Surveying(surveying) => surveying.abandon(&mut act),
             }
         }
         self.lines.clear();
@@ -234,6 +239,7 @@ impl Client {
         let (settled, turn) = match manner {
             Manner::Asking(asking) => (asking.handle_answer(&mut act, ticket, answer), None),
             Manner::Pushing(pushing) => (None, pushing.handle_answer(&mut act, ticket, &answer)),
+            Manner::Surveying(surveying) => (surveying.handle_answer(&mut act, ticket, answer), None),
         };
         if let Some(turn) = turn {
             self.ask_at(stage, turn, 0);
@@ -269,6 +275,7 @@ impl Client {
             match &line.manner {
                 Manner::Asking(asking) => asking.waiting().collect(),
                 Manner::Pushing(pushing) => pushing.waiting().collect(),
+                Manner::Surveying(surveying) => surveying.waiting().collect(),
             }
         };
         self.lines.iter().flat_map(of_line).collect()
@@ -283,6 +290,10 @@ impl Client {
         let turn = match manner {
             Manner::Asking(asking) => {
                 asking.ask(&mut act, place);
+                None
+            }
+            Manner::Surveying(surveying) => {
+                surveying.ask(&mut act, place);
                 None
             }
             Manner::Pushing(pushing) if act.plan.load == Load::Flood => pushing.take_turn(&mut act),
@@ -342,6 +353,7 @@ impl Line {
     fn new(socket: SocketId, kind: Kind) -> Line {
         let manner = match kind {
             Kind::Push | Kind::Pub => Manner::Pushing(Pushing::default()),
+            Kind::Surveyor => Manner::Surveying(Surveying::default()),
             _ => Manner::Asking(Asking::default()),
         };
         Line { socket, repeats_seen: 0, manner }
@@ -363,7 +375,7 @@ impl Line {
     fn outstanding(&self) -> u64 {
         match &self.manner {
             Manner::Asking(asking) => asking.count(),
-            Manner::Pushing(_) => 0,
+            Manner::Pushing(_) | Manner::Surveying(_) => 0,
         }
     }
 }
@@ -373,10 +385,10 @@ impl Act<'_> {
         self.stage.now
     }
 
-    /// How many are to receive each message: all targets of a PUB socket, else one.
+    /// How many are to receive each message: all targets of a PUB or SURVEYOR socket, else one.
     pub(super) fn readers(&self) -> u32 {
         match self.plan.kind {
-            Kind::Pub => self.plan.clients[self.place].targets.len() as u32,
+            Kind::Pub | Kind::Surveyor => self.plan.clients[self.place].targets.len() as u32,
             _ => 1,
         }
     }
