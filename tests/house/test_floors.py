@@ -51,6 +51,14 @@ def test_the_report_and_the_results_run_nothing() -> None:
             assert wrong == set(), file
 
 
+def test_the_applications_do_not_know_their_world() -> None:
+    """No clock, luck, thread or descriptor but those that the seam gives, and neither of the two worlds."""
+    forbidden = {"asyncio", "time", "random", "socket", "threading", "secrets", "uuid", "os", "simpy", "datetime"}
+    worlds = {"workbench.engine.real", "workbench.engine.virtual", "workbench.engine.socket"}
+    for file in (PACKAGE / "apps").rglob("*.py"):
+        assert {name for name in imports(file) if name.split(".")[0] in forbidden or name in worlds} == set(), file
+
+
 def test_the_floors_hold() -> None:
     done = tool("lint-imports", "--no-cache")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from workbench.cli import cat, compare, explain, lint, list_, peers, report, run, schema, validate, verify
+from workbench.cli import cat, compare, discovery, explain, lint, list_, peers, report, run, schema, validate, verify
 
 INTERRUPTED = 130
 CLOSED = 141
@@ -32,6 +32,7 @@ app.command("verify")(verify.command)
 app.command("validate")(validate.command)
 app.command("peers")(peers.command)
 app.command("cat")(cat.command)
+app.add_typer(discovery.app, name="discovery")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ async def main() -> None:
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
@@ -46,6 +47,10 @@ class RealWorld:
         Raises OptionError at once unless `seconds` is zero or more.
         """
         return asyncio.sleep(duration(seconds))
+
+    def signal(self) -> "RealSignal":
+        """Make a signal, for coroutines to wake each other."""
+        return RealSignal()
 
     def host(self, name: str, site: str = "") -> "RealHost":
         """Return the host of this name; make it first if there is none."""
@@ -166,6 +171,12 @@ class RealHost:
         for socket in sockets:
             socket.abort()
 
+    def close(self, flush: float = 1.0) -> None:
+        """End in an orderly way: wait up to `flush` seconds until what its sockets have taken to send is written."""
+        for socket in self._sockets:
+            socket.close(flush)
+        self.kill()
+
     def restore(self) -> None:
         """Start again what the host was playing."""
         self._life += 1
@@ -184,6 +195,63 @@ class RealHost:
         elif not task.cancelled():
             # It was killed; what its sockets' end raised in it is no failure of the behaviour.
             task.exception()
+
+
+class RealSignal:
+    """Wakes coroutines that wait for something other than a socket."""
+
+    def __init__(self) -> None:
+        self._told = False
+        self._waiting: set[asyncio.Future[bool]] = set()
+
+    def notify(self) -> None:
+        """Wake everyone who waits; if nobody does, the next who waits need not."""
+        waiting, self._waiting = self._waiting, set()
+        for future in waiting:
+            if not future.done():
+                future.set_result(True)
+        self._told = not waiting
+
+    async def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds (None: for ever) to be woken; False if the time was over."""
+        if self._told:
+            self._told = False
+            return True
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.add(future)
+        timer = None if timeout is None else loop.call_later(duration(timeout), _over, future)
+        try:
+            return bool(await future)
+        finally:
+            self._waiting.discard(future)
+            if timer is not None:
+                timer.cancel()
+
+
+def _over(future: "asyncio.Future[bool]") -> None:
+    if not future.done():
+        future.set_result(False)
+
+
+def play(behaviour: Behaviour, *, name: str = "here", site: str = "", seed: int | None = None) -> None:
+    """Play one behaviour on real sockets until it ends: the whole of a program.
+
+        play(main)
+
+    `seed` decides its luck (None: the operating system does). Raises what the behaviour raises; Ctrl-C ends it with
+    KeyboardInterrupt, and its sockets with it.
+    """
+    asyncio.run(_play(behaviour, name, site, int.from_bytes(os.urandom(8)) if seed is None else seed))
+
+
+async def _play(behaviour: Behaviour, name: str, site: str, seed: int) -> None:
+    async with RealWorld(seed=seed) as world:
+        host = world.host(name, site)
+        task = host.spawn(behaviour(host))
+        await asyncio.wait([task, world._failing()], return_when=asyncio.FIRST_COMPLETED)
+        # What its sockets have taken to send goes out before the world ends.
+        host.close()
 
 
 class _LeavingError(Exception):

@@ -236,6 +236,10 @@ class VirtualWorld(simpy.Environment):
         """Wait for any SimPy event: ``item = await world.wait(store.get())``."""
         return Wait(event)
 
+    def signal(self) -> "VirtualSignal":
+        """Make a signal, for coroutines to wake each other."""
+        return VirtualSignal(self)
+
     def spawn(self, errand: Errand) -> Process:
         """Run a coroutine, or a SimPy process function's generator, that belongs to no host."""
         return self.process(_Life(errand))
@@ -557,6 +561,44 @@ class VirtualContext(VirtualSocket):
         except errors.Closed:
             return
         self._world._collect()
+
+
+class VirtualSignal:
+    """Wakes coroutines that wait for something other than a socket."""
+
+    def __init__(self, world: VirtualWorld) -> None:
+        self._world = world
+        self._told = False
+        self._waiting: list[Event] = []
+
+    def notify(self) -> None:
+        """Wake everyone who waits; if nobody does, the next who waits need not."""
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            if not event.triggered:
+                _tell(event, True)
+        self._told = not waiting
+
+    async def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds (None: for ever) to be woken; False if the time was over."""
+        if self._told:
+            self._told = False
+            return True
+        event = self._world.event()
+        self._waiting.append(event)
+        if timeout is not None:
+            # The event itself ends the wait, so nothing is left of a timeout that came too late but its tick.
+            moment = self._world.timeout(duration(timeout))
+            moment.callbacks.append(lambda _: None if event.triggered else _tell(event, False))
+        try:
+            return bool(await Wait(event))
+        finally:
+            if event in self._waiting:
+                self._waiting.remove(event)
+
+
+def _tell(event: Event, woken: bool) -> None:
+    event.succeed(woken)
 
 
 class Wait:

@@ -71,6 +71,16 @@ class Surveyor(Socket, Protocol):
         """Ask all peers and yield each answer as it comes, until the deadline in seconds."""
 
 
+class Signal(Protocol):
+    """Wakes coroutines that wait for something other than a socket."""
+
+    def notify(self) -> None:
+        """Wake everyone who waits; if nobody does, the next who waits need not."""
+
+    def wait(self, timeout: float | None = None) -> Awaitable[bool]:
+        """Wait up to `timeout` seconds (None: for ever) to be woken; False if the time was over."""
+
+
 class Stream(Protocol):
     """Seeded luck under a name: the same draws for the same seed, in either world."""
 
@@ -139,6 +149,9 @@ class World(Protocol):
 
     def sleep(self, seconds: float) -> Awaitable[object]:
         """Wait so many seconds. Raises OptionError at once unless they are zero or more."""
+
+    def signal(self) -> Signal:
+        """Make a signal, for coroutines of one host to wake each other."""
 
     def host(self, name: str, site: str = "") -> Host:
         """Return the host of this name; make it first if there is none."""

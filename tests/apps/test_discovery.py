@@ -1,0 +1,212 @@
+"""Discovery whole, in both worlds: what starts is found, what dies is forgotten, whoever lies harms only itself."""
+
+import subprocess
+
+import pytest
+from worlds import BOTH, Stage, on_real_sockets
+
+from workbench.apps.discovery import (
+    Change,
+    Daemon,
+    DirectoryClient,
+    DirectoryError,
+    Offer,
+    ServiceDiscovery,
+    Settings,
+    announce,
+    serve,
+)
+from workbench.engine.errors import Closed, TimedOut
+from workbench.engine.virtual import VirtualHost, VirtualWorld
+from workbench.engine.world import Host
+
+SLACK = 0.1
+"""What connecting, or a busy machine, may take beside what is promised."""
+
+
+def settings(stage: Stage, **spans: float) -> Settings:
+    addresses = {name: stage.address(name) for name in ("surveys", "queries", "changes")}
+    return Settings(**addresses, **({"interval": 0.3, "deadline": 0.1, "forget_after": 0.8} | spans))
+
+
+async def answer(question: bytes) -> bytes:
+    return b"The answer is 42"
+
+
+@BOTH
+def test_a_service_is_found_asked_and_forgotten(play) -> None:
+    async def story(stage: Stage) -> None:
+        chosen = settings(stage)
+
+        async def daemon(host: Host) -> None:
+            await Daemon(host, chosen).run()
+
+        async def service(host: Host) -> None:
+            await serve(host, "answer", answer, listen=stage.address("42"), directory=chosen.surveys, site="london")
+
+        stage.world.host("daemon").play(daemon)
+        here = stage.world.host("client")
+        client = DirectoryClient(here, chosen)
+        with pytest.raises(DirectoryError, match="no provider of 'answer'"):
+            await client.resolve("answer")
+        changes: list[Change] = []
+
+        async def watch(host: Host) -> None:
+            async for change in client.watch():
+                changes.append(change)  # noqa: PERF401 - each is to be seen when it comes
+
+        here.play(watch)
+        server = stage.world.host("server")
+        server.play(service)
+        await stage.until("the service is known", lambda: len(changes) == 1)
+        offer = await client.resolve("answer", "nearest", ["london"])
+        assert offer == changes[0].offer == Offer("answer", stage.address("42"), "london")
+        assert await client.list("answer") == (offer,)
+        assert await client.list("clock") == ()
+        req = here.socket("req")
+        req.dial(offer.address)
+        await req.asend(b"what is the answer?")
+        assert await req.arecv(timeout=5) == b"The answer is 42"
+
+        server.kill()
+        await stage.until("it is forgotten", lambda: len(changes) == 2)
+        server.restore()
+        await stage.until("it is known again", lambda: len(changes) == 3)
+        assert [change.what for change in changes] == ["came", "went", "came"]
+
+        # The daemon forgets everything with its life; whoever watches learns of it.
+        stage.world.host("daemon").kill()
+        stage.world.host("daemon").restore()
+        server.kill()
+        await stage.until("a new daemon knows of nobody", lambda: changes[-1].what == "went")
+        with pytest.raises(DirectoryError, match="there is no policy"):
+            await client.resolve("answer", "best")
+
+    play(story)
+
+
+@BOTH
+def test_garbage_is_refused_and_the_rest_goes_on(play) -> None:
+    async def story(stage: Stage) -> None:
+        chosen = settings(stage)
+        discovery = ServiceDiscovery(stage.world.host("here"), chosen)
+
+        def liar(said: bytes):
+            async def behave(host: Host) -> None:
+                socket = host.socket("respondent")
+                socket.dial(chosen.surveys)
+                while True:
+                    await socket.arecv()
+                    await socket.asend(said)
+
+            return behave
+
+        said = [b"", b"{", b"[]", b'{"service": 1}', b"\xff" * 100, b"x" * 1_025, b"x" * 1_000_000]
+        for number, words in enumerate(said):
+            stage.world.host(f"liar-{number}").play(liar(words))
+        honest = Offer("answer", "tcp://10.0.0.1:1")
+        stage.world.host("honest").spawn(announce(stage.world.host("honest"), honest, chosen.surveys))
+
+        async def run(host: Host) -> None:
+            with pytest.raises(Closed):
+                await discovery.run()
+
+        stage.world.host("here").spawn(run(stage.world.host("here")))
+        await stage.until("all have answered", lambda: discovery.directory.stats()["malformed"] >= 2 * len(said))
+        assert await discovery_offers(stage, discovery) == (honest,)
+        assert discovery.resolve("answer") == honest
+        discovery.close()
+
+    play(story)
+
+
+async def discovery_offers(stage: Stage, discovery: ServiceDiscovery) -> tuple[Offer, ...]:
+    await stage.until("the honest one is known", lambda: discovery.directory.offers())
+    return discovery.directory.offers()
+
+
+@BOTH
+def test_questions_that_make_no_sense_get_an_error(play) -> None:
+    async def story(stage: Stage) -> None:
+        chosen = settings(stage)
+        daemon = Daemon(stage.world.host("daemon"), chosen)
+
+        async def run(host: Host) -> None:
+            with pytest.raises(Closed):
+                await daemon.run()
+
+        stage.world.host("daemon").spawn(run(stage.world.host("daemon")))
+        req = stage.world.host("client").socket("req")
+        req.dial(chosen.queries)
+        wrong = [
+            b"", b"[" * 500, b"7", b"{}", b'{"ask": 1}', b'{"ask": "resolve"}', b'{"ask": "list", "service": 3}',
+            b'{"ask": "resolve", "service": "a", "sites": "b"}', b'{"ask": "resolve", "service": "a", "policy": {}}',
+        ]  # fmt: skip
+        for question in wrong:
+            await req.asend(question)
+            assert (await req.arecv(timeout=5)).startswith(b'{"error": "a question is'), question
+        daemon.close()
+        with pytest.raises(TimedOut):
+            await DirectoryClient(stage.world.host("client"), chosen, timeout=0.2).list()
+
+    play(story)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_starts_is_known_in_time_and_what_dies_is_forgotten_in_time(seed: int) -> None:
+    """Random starts and deaths: known within interval + deadline, forgotten within forget_after."""
+    world = VirtualWorld(seed=seed)
+    chosen = Settings(interval=1.0, deadline=0.3, forget_after=2.5)
+    discovery = ServiceDiscovery(
+        world.host("directory"), chosen, on_change=lambda change: seen.append((world.now, change))
+    )
+    seen: list[tuple[float, Change]] = []
+    lived: dict[str, tuple[float, float]] = {}
+
+    async def run(host: VirtualHost) -> None:
+        await discovery.run()
+
+    def service(number: int):
+        async def behave(host: VirtualHost) -> None:
+            luck = host.stream("life")
+            start = luck.uniform() * 10
+            await world.sleep(start)
+            end = start + 2 + luck.uniform() * 10
+            lived[f"tcp://service:{number}"] = (start, end)
+            host.spawn(announce(host, Offer("answer", f"tcp://service:{number}"), chosen.surveys))
+            await world.sleep(end - start)
+            host.kill()
+
+        return behave
+
+    world.host("directory").play(run)
+    for number in range(30):
+        world.host(f"service-{number}").play(service(number))
+    world.run(until=30)
+    assert len(lived) == 30
+    for address, (start, end) in lived.items():
+        (came, _), (went, _) = [entry for entry in seen if entry[1].offer.address == address]
+        assert start <= came <= start + chosen.interval + chosen.deadline + SLACK
+        assert end - chosen.interval <= went <= end + chosen.forget_after + 1e-9
+    assert discovery.directory.offers() == ()
+
+
+@pytest.mark.interop
+def test_nanocat_registers_a_service() -> None:
+    async def story(stage: Stage) -> None:
+        chosen = settings(stage)
+        discovery = ServiceDiscovery(stage.world.host("here"), chosen)
+        offer = Offer("answer", "tcp://10.0.0.1:1", "london")
+        command = ["nanocat", "--respondent", "--connect", chosen.surveys, "--data", offer.answer().decode()]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(100):
+                if await discovery.discover():
+                    break
+            assert discovery.resolve("answer") == offer
+        finally:
+            process.kill()
+            process.wait()
+        discovery.close()
+
+    on_real_sockets(story)
