@@ -1,0 +1,213 @@
+"""Random lives of a cluster in virtual time, and what must hold at their end.
+
+    python tests/apps/chaos.py SEED [SIZE]
+
+Endpoints edit at random; some join late, leave and crash; the way between two sites is cut and healed. Crashes come
+one at a time: the next when the tree has had time to name another successor. Nobody crashes while a site is cut off, for
+then an island may hold what nobody else has; see docs/cookbook/zinc.md.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from workbench.apps.zinc import Endpoint
+from workbench.engine.errors import Closed
+from workbench.engine.real import Stream
+from workbench.engine.virtual import VirtualHost, VirtualWorld
+
+HEARTBEAT, DEADLINE = 0.25, 1.0
+SITES = ("kyiv", "lagos", "quito")
+
+
+class Ledger:
+    """A document that remembers every edit applied to it, in order, so that one lost or doubled is seen."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+
+    def apply(self, fragment: Any) -> None:
+        self.entries.append(fragment)
+
+    def state(self) -> Any:
+        return self.entries
+
+    def restore(self, state: Any) -> None:
+        self.entries = list(state)
+
+    def copy(self) -> "Ledger":
+        twin = Ledger()
+        twin.entries = list(self.entries)
+        return twin
+
+
+class Chaos:
+    """One life."""
+
+    def __init__(self, seed: int, size: int, tell: Callable[[str], object] = lambda _: None) -> None:
+        self.luck = Stream(seed, 0, "chaos")
+        self.world = VirtualWorld(seed=seed)
+        self._tell = tell
+        for site in SITES:
+            self.world.site(site, delay=0.0002)
+        for place, one in enumerate(SITES):
+            for other in SITES[place + 1 :]:
+                self.world.link(one, other, delay=0.005 + 0.02 * self.luck.uniform())
+        self.size = size
+        self.breadth = 2 + self.luck.choose(4)
+        self.alive: dict[str, Endpoint] = {}
+        self.acknowledged: list[list[Any]] = []
+        self.wrong: list[str] = []
+        self.editing = True
+        self.crashed_at = -10.0
+        self.kinds = {"holds": True}
+
+    def play(self) -> None:
+        """Play it, and check what must hold."""
+        self.world.run(until=self.world.spawn(self._story()))
+        self.check()
+
+    def tell(self, what: str) -> None:
+        self._tell(f"{self.world.now:8.3f} {what}")
+
+    async def _story(self) -> None:
+        self.start("e0", ())
+        for number in range(1, self.size):
+            await self.world.sleep(self.luck.exponential(3.0 / self.size))
+            self.join(f"e{number}")
+        count = self.size
+        end = self.world.now + 12.0
+        cut: tuple[str, str] | None = None
+        while self.world.now < end:
+            await self.world.sleep(self.luck.exponential(0.8))
+            what = self.luck.choose(5)
+            calm = self.world.now - self.crashed_at > 4 * DEADLINE
+            if what == 0:
+                self.join(f"e{count}")
+                count += 1
+            elif what in (1, 2) and calm and cut is None and len(self.alive) > 2:
+                name = self.one()
+                if what == 2:
+                    # More often than not it is the root, which matters most.
+                    name = next((name for name, one in self.alive.items() if one.is_root), name)
+                self.crashed_at = self.world.now
+                self.crash(name, leaves=self.luck.choose(3) == 0)
+            elif what == 3 and cut is None and calm:
+                at = self.luck.choose(3)
+                cut = (SITES[at], SITES[(at + 1) % 3])
+                self.tell(f"cut {cut}")
+                self.world.strike("cut", *cut)
+            elif what == 4 and cut is not None:
+                self.tell(f"heal {cut}")
+                self.world.strike("heal", *cut)
+                cut, self.crashed_at = None, self.world.now + 4.0
+        if cut is not None:
+            self.world.strike("heal", *cut)
+        self.editing = False
+        self.tell("calm")
+        # Whoever joined at the last moment is to have begun.
+        await self.world.sleep(0.5)
+        for one in self.alive.values():
+            # Whoever has found nobody, all whom it knew having gone, is told of others, as by a directory.
+            one.look_for(tuple(f"door/{other}" for other in self.alive))
+        patience = self.world.now + 60.0
+        while self.world.now < patience and not self.settled():
+            await self.world.sleep(0.5)
+
+    def one(self) -> str:
+        return list(self.alive)[self.luck.choose(len(self.alive))]
+
+    def join(self, name: str) -> None:
+        known = {self.one() for _ in range(3)}
+        self.start(name, tuple(f"door/{other}" for other in sorted(known)))
+
+    def start(self, name: str, seeds: tuple[str, ...]) -> None:
+        self.tell(f"{name} joins {seeds}")
+        host = self.world.host(name, SITES[self.luck.choose(3)])
+        life = f"{name}"
+
+        async def live(host: VirtualHost) -> None:
+            mine: list[Endpoint] = []
+
+            def changed(change: Any) -> None:
+                if change.origin == mine[0].identity:
+                    self.wrong.append(f"{life} heard its own echo")
+
+            endpoint = Endpoint(
+                host,
+                listen=f"door/{life}",
+                join=seeds,
+                on_change=changed,
+                make=lambda _: Ledger(),
+                breadth=self.breadth,
+                heartbeat=HEARTBEAT,
+                deadline=DEADLINE,
+            )
+            mine.append(endpoint)
+            self.alive[life] = endpoint
+            luck = host.stream("edits")
+            number = 0
+            while self.editing:
+                await self.world.sleep(luck.exponential(0.5 if self.size < 30 else 5.0))
+                if endpoint._closed:
+                    return
+                number += 1
+                entry = [life, number]
+                host.spawn(self.acknowledge(endpoint, endpoint.edit("ledger", entry), entry))
+
+        host.play(live)
+
+    async def acknowledge(self, endpoint: Endpoint, number: int, entry: list[Any]) -> None:
+        try:
+            await endpoint.acknowledged(number)
+        except Closed:
+            return
+        self.acknowledged.append(entry)
+
+    def crash(self, name: str, *, leaves: bool) -> None:
+        self.tell(f"{name} {'leaves' if leaves else 'crashes'}, root: {self.alive[name].is_root}")
+        endpoint = self.alive.pop(name)
+        if leaves:
+            endpoint.close()
+        else:
+            self.world.host(name).kill()
+
+    def settled(self) -> bool:
+        ends = list(self.alive.values())
+        if sum(one.is_root for one in ends) != 1 or not all(one.is_connected for one in ends):
+            return False
+        replicas = [one.node.replica for one in ends]
+        places = {(replica.term, replica.seq) for replica in replicas}
+        return len(places) == 1 and not any(replica.waiting for replica in replicas)
+
+    def check(self) -> None:
+        """Raise AssertionError if anything does not hold."""
+        assert self.wrong == []
+        states = {name: one.node.tree.state for name, one in self.alive.items()}
+        assert self.settled(), {
+            name: (one.node.tree.state, one.node.replica.term.number, one.node.replica.seq, one.node.replica.waiting)
+            for name, one in self.alive.items()
+        }
+        ledgers = [one.document("ledger").entries for one in self.alive.values()]
+        ledger = ledgers[0]
+        assert all(other == ledger for other in ledgers), "the copies differ"
+        seen = [tuple(entry) for entry in ledger]
+        assert len(set(seen)) == len(seen), "an edit was applied twice"
+        last: dict[str, int] = {}
+        for name, number in seen:
+            assert number == last.get(name, 0) + 1, f"edit {number} of {name} follows {last.get(name, 0)}"
+            last[name] = number
+        lost = [entry for entry in self.acknowledged if tuple(entry) not in set(seen)]
+        assert not lost, f"acknowledged and lost: {lost}"
+        for name, one in self.alive.items():
+            assert last.get(name, 0) == one.node.replica._count, f"edits of {name}, which lives, are lost"
+            assert len(one.node.tree.children) <= self.breadth + 1, states
+
+
+def size_of(seed: int) -> int:
+    """Mostly small clusters, now and then a large one."""
+    return 3 + seed % 10
+
+
+if __name__ == "__main__":
+    Chaos(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else size_of(int(sys.argv[1])), print).play()

@@ -1,0 +1,44 @@
+"""Zinc: documents that many endpoints edit at once, and that are the same everywhere soon after.
+
+    endpoint = Endpoint(host, listen="tcp://127.0.0.1:7000")            # begins a cluster
+    endpoint = Endpoint(host, join="tcp://127.0.0.1:7000")              # joins it
+    endpoint.set("board", "title", value="Zinc")
+    endpoint.document("board").value
+
+Read it in this order:
+
+message.py      what is exchanged: a header for relays, a body for readers
+codec.py        how values become bytes: MessagePack, JSON, Protocol Buffers
+document.py     what a document is, and Record, which is one
+replica.py      one copy of the documents, equal to the others by the order that the root gives
+tree.py         the place in the tree: joining, silence, succession, two roots
+node.py         both together: an endpoint without its sockets
+handlers.py     many messages at once, those of one origin in their order
+endpoint.py     the sockets
+
+The first four are told and asked, and so is node.py: they have no clock, no luck and no socket.
+"""
+
+from workbench.apps.zinc.codec import CODECS, JSON, MESSAGEPACK, PROTOBUF, Codec
+from workbench.apps.zinc.document import Document, Record
+from workbench.apps.zinc.endpoint import Endpoint
+from workbench.apps.zinc.message import Malformed, Message
+from workbench.apps.zinc.node import Node
+from workbench.apps.zinc.replica import Changed
+from workbench.apps.zinc.tree import Place
+
+__all__ = [
+    "CODECS",
+    "JSON",
+    "MESSAGEPACK",
+    "PROTOBUF",
+    "Changed",
+    "Codec",
+    "Document",
+    "Endpoint",
+    "Malformed",
+    "Message",
+    "Node",
+    "Place",
+    "Record",
+]

@@ -1,0 +1,353 @@
+"""An endpoint: a node with its sockets. It moves bytes between them, and knows no rules.
+
+inbound:  SUB from its host, PULL from its children, REP at its door
+outbound: PUSH to its host, PUB to its children, REQ to the doors of others
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgpack
+
+from workbench.apps.zinc.codec import MESSAGEPACK, Codec
+from workbench.apps.zinc.document import Document, Record
+from workbench.apps.zinc.handlers import Handlers
+from workbench.apps.zinc.message import Message
+from workbench.apps.zinc.node import Down, Node, Up
+from workbench.apps.zinc.replica import Changed
+from workbench.apps.zinc.tree import Ask, Attach, Place
+from workbench.engine.errors import AddressError, Cancelled, Closed, StateError, TimedOut
+from workbench.engine.world import Host, Socket
+
+MessageHandler = Callable[[Message], Awaitable[None]]
+ChangeHandler = Callable[[Changed], None]
+
+AT_ONCE = 64
+"""How many messages one listener takes before others get a turn."""
+_ENDPOINTS: WeakKeyDictionary[Host, int] = WeakKeyDictionary()
+MOST_UPS = 100_000
+"""How many messages may wait for our host to take them; then the oldest give way, and are sent again later."""
+
+
+class Endpoint:
+    """One node of a cluster, played by `host`.
+
+    With `listen` it can have children: there is its door, and beside it two more addresses (of the next two ports, or
+    with "/down" and "/up" behind it). Without `join` it begins a cluster, with it it joins one of these doors.
+    `on_message` is called with each message that others say, by up to `handlers` coroutines at once, but one after the
+    other for each origin; `on_change` with each change that others make. `identity` is its UUID of 16 bytes, else drawn
+    from the host's luck. The other arguments are those of Node.
+
+    Raises AddressError, EndpointFailed or OptionError.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        listen: str | None = None,
+        join: str | Iterable[str] = (),
+        on_message: MessageHandler | None = None,
+        on_change: ChangeHandler | None = None,
+        handlers: int = 4,
+        identity: bytes | None = None,
+        codec: Codec = MESSAGEPACK,
+        make: Callable[[str], Document] = lambda _: Record(),
+        **settings: Any,
+    ) -> None:
+        self._host = host
+        self._world = host.world
+        self._changed, self._work, self._downs_due, self._ups_due = (host.world.signal() for _ in range(4))
+        self._on_message = on_message
+        self._on_change = on_change
+        self._closed = False
+        self._sockets: list[Socket] = []
+        self._to_host: list[Socket] = []
+        self._publisher: Socket | None = None
+        self._downs: deque[bytes] = deque()
+        self._ups: deque[bytes] = deque(maxlen=MOST_UPS)
+        self._handlers: Handlers[Message] = Handlers()
+        place = Place(identity or draw_identity(host))
+        if listen is not None:
+            place = self._open(place, listen)
+        seeds = (join,) if isinstance(join, str) else tuple(join)
+        self.node = Node(place, now=host.world.now, seeds=seeds, codec=codec, make=make, **settings)
+        """The machine behind it."""
+        host.spawn(self._keep_time())
+        if self._publisher is not None:
+            host.spawn(self._keep_publishing(self._publisher))
+        if on_message is not None:
+            for _ in range(handlers):
+                host.spawn(self._handle_messages(on_message))
+        self._carry_out()
+
+    @property
+    def identity(self) -> bytes:
+        """Its UUID."""
+        return self.node.me.id
+
+    @property
+    def door(self) -> str:
+        """Where others join it; empty if it takes nobody in."""
+        return self.node.me.door
+
+    @property
+    def is_root(self) -> bool:
+        """Does it put the edits in order?"""
+        return self.node.tree.state == "root"
+
+    @property
+    def is_connected(self) -> bool:
+        """Does it belong to a host, or is it the root?"""
+        return self.node.tree.state != "orphan"
+
+    def document(self, channel: str) -> Any:
+        """Return a document as it is here now, our own edits included. It is not to be changed; see `edit`.
+
+        Raises LookupError if nothing is held here.
+        """
+        return self.node._held.document(channel)
+
+    def edit(self, channel: str, fragment: Any) -> int:
+        """Change a document by a fragment, here at once and soon everywhere; return the count of the edit.
+
+        Raises LookupError if nothing is held here or 10,000 edits wait already, Closed.
+        """
+        self._check()
+        number = self.node.edit(channel, fragment)
+        self._carry_out()
+        return number
+
+    def set(self, channel: str, *path: str, value: Any) -> int:
+        """Set the value at a path of a Record; see `edit`."""
+        return self.edit(channel, [[list(path), value]])
+
+    def remove(self, channel: str, *path: str) -> int:
+        """Remove the value at a path of a Record; see `edit`."""
+        return self.edit(channel, [[list(path)]])
+
+    def say(self, channel: str, body: bytes) -> None:
+        """Say something to everyone else; what is on its way when a host dies is lost. Raises Closed."""
+        self._check()
+        self.node.say(channel, body)
+        self._carry_out()
+
+    async def acknowledged(self, number: int, timeout: float | None = None) -> None:
+        """Wait until the edit of this count is where it survives its root. Raises TimedOut or Closed."""
+        deadline = None if timeout is None else self._world.now + timeout
+        while self.node._held.acknowledged < number:
+            self._check()
+            left = None if deadline is None else deadline - self._world.now
+            if left is not None and left <= 0:
+                raise TimedOut(f"edit {number} was not acknowledged within {timeout} s")
+            await self._changed.wait(left)
+
+    async def changed(self, timeout: float | None = None) -> bool:
+        """Wait until anything has happened that may have changed a document or our place; False if nothing did."""
+        return await self._changed.wait(timeout)
+
+    def look_for(self, doors: Iterable[str]) -> None:
+        """From now on, ask at these doors for a host when nobody else can be asked: what a directory has told."""
+        self.node.tree.look_for(doors)
+
+    def close(self) -> None:
+        """Leave: neighbours are told, and children look for another host."""
+        if self._closed:
+            return
+        self.node.leave()
+        self._carry_out()
+        self._closed = True
+        for signal in (self._changed, self._work, self._downs_due, self._ups_due):
+            signal.notify()
+        self._host.spawn(self._part())
+
+    # Channel listeners: one coroutine for each socket that receives
+
+    def _open(self, place: Place, listen: str) -> Place:
+        pub, pull, rep = (self._host.socket("pub"), self._host.socket("pull"), self._host.socket("rep"))
+        self._sockets, self._publisher = [pub, pull, rep], pub
+        door = rep.listen(listen)
+        down, up = (sock.listen(beside(listen, step)) for step, sock in ((1, pub), (2, pull)))
+        self._host.spawn(self._listen(pull, lambda raw: self.node.handle_up(self._world.now, raw)))
+        for _ in range(4):
+            self._host.spawn(self._keep_door(rep))
+        return Place(place.id, door, down, up)
+
+    async def _listen(self, socket: Socket, handle: Callable[[bytes], None]) -> None:
+        """Pass on what a socket receives, until it is closed."""
+        try:
+            while True:
+                for _ in range(AT_ONCE):
+                    handle(await socket.arecv())
+                    self._carry_out()
+                    if self._downs and self._publisher is not None:
+                        await self._publish(self._publisher)
+                # Whoever is flooded gives others a turn.
+                await self._world.sleep(0)
+        except (Closed, Cancelled):
+            return
+
+    async def _publish(self, socket: Socket) -> None:
+        while self._downs:
+            # A publisher drops what somebody is too slow for, and never waits.
+            await socket.asend(self._downs.popleft())
+
+    async def _keep_publishing(self, socket: Socket) -> None:
+        try:
+            while not self._closed:
+                await self._publish(socket)
+                await self._downs_due.wait()
+        except Closed:
+            return
+
+    async def _keep_pushing(self, socket: Socket) -> None:
+        try:
+            while socket in self._to_host:
+                while self._ups and socket in self._to_host:
+                    await socket.asend(self._ups.popleft())
+                await self._ups_due.wait()
+        except Closed:
+            return
+
+    async def _part(self) -> None:
+        """Say the last words, and close."""
+        try:
+            if self._publisher is not None:
+                await self._publish(self._publisher)
+            if self._to_host:
+                while self._ups:
+                    await self._to_host[0].asend(self._ups.popleft(), timeout=0.1)
+        except (Closed, TimedOut):
+            pass
+        finally:
+            for socket in [*self._sockets, *self._to_host]:
+                socket.close()
+
+    async def _keep_door(self, rep: Socket) -> None:
+        context = rep.context()
+        try:
+            while True:
+                question = await context.arecv()
+                answer = self.node.handle_question(self._world.now, question)
+                self._carry_out()
+                if answer is None:
+                    host = self.node.tree.parent
+                    answer = await self._question(host.door, question, 1.0) if host is not None else None
+                try:
+                    await context.asend(answer or msgpack.packb({"refuse": "I have no host to ask"}), timeout=1.0)
+                except (StateError, TimedOut):
+                    continue
+        except Closed:
+            return
+
+    async def _keep_time(self) -> None:
+        while not self._closed:
+            due = self.node.poll_due()
+            await self._world.sleep(max(0.0, due - self._world.now))
+            if not self._closed:
+                # The clock may be a rounding short of the moment that was waited for.
+                self.node.handle_time(max(due, self._world.now))
+                self._carry_out()
+
+    async def _handle_messages(self, on_message: MessageHandler) -> None:
+        while not self._closed:
+            found = self._handlers.poll_message()
+            if found is None:
+                await self._work.wait()
+                continue
+            origin, message = found
+            await on_message(message)
+            self._handlers.handle_done(origin)
+            self._work.notify()
+
+    # Carrying out what the node wants done
+
+    def _carry_out(self) -> None:
+        node = self.node
+        while (action := node.poll_action()) is not None:
+            if isinstance(action, Down):
+                if self._publisher is not None:
+                    self._downs.append(action.raw)
+                    self._downs_due.notify()
+            elif isinstance(action, Up):
+                if self._to_host:
+                    self._ups.append(action.raw)
+                    self._ups_due.notify()
+            elif isinstance(action, Ask):
+                self._host.spawn(self._ask(action))
+            elif isinstance(action, Attach):
+                self._attach(action.host)
+            else:
+                self._detach()
+        while (message := node.poll_message()) is not None:
+            if self._on_message is not None:
+                self._handlers.handle_message(message.origin, message)
+                self._work.notify()
+        while (change := node.poll_change()) is not None:
+            if self._on_change is not None:
+                self._on_change(change)
+        self._changed.notify()
+
+    def _attach(self, host: Place) -> None:
+        self._detach()
+        sub, push = self._host.socket("sub"), self._host.socket("push")
+        sub.subscribe(b"")
+        sub.dial(host.down)
+        push.dial(host.up)
+        self._to_host = [push, sub]
+        self._host.spawn(self._listen(sub, lambda raw: self.node.handle_down(self._world.now, raw)))
+        self._host.spawn(self._keep_pushing(push))
+
+    def _detach(self) -> None:
+        sockets, self._to_host = self._to_host, []
+        self._ups.clear()
+        for socket in sockets:
+            self._host.spawn(self._close(socket))
+        self._ups_due.notify()
+
+    async def _close(self, socket: Socket) -> None:
+        # Not from within what it may be receiving.
+        await self._world.sleep(0)
+        socket.close()
+
+    async def _ask(self, ask: Ask) -> None:
+        answer = await self._question(ask.door, msgpack.packb(ask.question), ask.timeout)
+        if not self._closed:
+            self.node.handle_answer(self._world.now, ask.token, answer)
+            self._carry_out()
+
+    async def _question(self, door: str, question: bytes, timeout: float) -> bytes | None:
+        """Ask at a door; None if there is no answer in time."""
+        socket = self._host.socket("req", reconnect_min=0.01, reconnect_max=0.1)
+        try:
+            socket.dial(door)
+            await socket.asend(question, timeout)
+            return await socket.arecv(timeout)
+        except (TimedOut, Closed, AddressError):
+            return None
+        finally:
+            socket.close()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise Closed("the endpoint is closed")
+
+
+def beside(address: str, step: int) -> str:
+    """The address of an endpoint's other sockets, by that of its door: the next port but `step`, or a name of its own.
+
+    Port 0 stays what it is: any that is free.
+    """
+    base, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():
+        return address if port == "0" else f"{base}:{int(port) + step}"
+    return f"{address}/{('down', 'up')[step - 1]}" if not address.startswith("ipc:") else f"{address}.{step}"
+
+
+def draw_identity(host: Host) -> bytes:
+    """A UUID from a host's luck, another one for each endpoint on it."""
+    _ENDPOINTS[host] = count = _ENDPOINTS.get(host, 0) + 1
+    stream = host.stream(f"zinc/{count}")
+    return b"".join(int(stream.uniform() * 2**32).to_bytes(4) for _ in range(4))

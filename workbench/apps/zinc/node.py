@@ -1,0 +1,315 @@
+"""One endpoint without its sockets: its place in the tree, its copy of the documents, and what passes through it.
+
+A machine: told messages from above and from below, questions, answers and the time; asked for actions, for messages to
+be handled, and for changes. What it only passes on it does not decode beyond the first byte.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgpack
+
+from workbench.apps.zinc.codec import MESSAGEPACK, Codec
+from workbench.apps.zinc.document import Document, Record
+from workbench.apps.zinc.message import NOBODY, Kind, Malformed, Message, Term, kind_of
+from workbench.apps.zinc.replica import Changed, Replica
+from workbench.apps.zinc.tree import Ask, Attach, Demoted, Detach, Place, Promoted, Tree
+
+
+class Up(NamedTuple):
+    """To do: send to our host."""
+
+    raw: bytes
+
+
+class Down(NamedTuple):
+    """To do: publish to our children."""
+
+    raw: bytes
+
+
+Action = Ask | Attach | Detach | Up | Down
+
+
+class Node:
+    """The endpoint `me`.
+
+    `holds`: does it keep the documents? If not it passes everything on, and can never be the root of others. Before an
+    edit is acknowledged, the first `copies` in the line of succession must have it. The other arguments are those of
+    Tree.
+    """
+
+    def __init__(
+        self,
+        me: Place,
+        *,
+        now: float = 0.0,
+        seeds: Iterable[str] = (),
+        codec: Codec = MESSAGEPACK,
+        make: Callable[[str], Document] = lambda _: Record(),
+        holds: bool = True,
+        copies: int = 1,
+        breadth: int = 8,
+        heartbeat: float = 0.25,
+        deadline: float = 1.0,
+    ) -> None:
+        self.me = me
+        self.replica = Replica(me.id, codec, make) if holds else None
+        self.tree = Tree(me, now=now, seeds=seeds, breadth=breadth, heartbeat=heartbeat, deadline=deadline, leads=holds)
+        self._copies = copies
+        self._deadline = deadline
+        self._said = 0
+        self._above: dict[str, Any] = {"at": [0, NOBODY], "seq": 0, "stable": 0}
+        """What our host said of its copy; whoever has none tells that."""
+        self._syncing = 0
+        self._sync_at = now
+        self._resend_at = now
+        self._resend_after_sync = False
+        self._unmoved = (0, 0)
+        self._tokens = 0
+        self._actions: deque[Action] = deque()
+        self._messages: deque[Message] = deque()
+        self._counters: Counter[str] = Counter(malformed=0, passed_up=0, passed_down=0, unsent=0, syncs=0)
+        self._settle(now)
+
+    # What the application does
+
+    def edit(self, channel: str, fragment: Any) -> int:
+        """Change a document; see Replica.edit. Raises LookupError if nothing is held here."""
+        number = self._held.edit(channel, fragment)
+        self._drain()
+        return number
+
+    def say(self, channel: str, body: bytes) -> None:
+        """Say something to everyone else in the tree. What is on its way when a host dies is lost."""
+        self._said += 1
+        raw = Message(Kind.SAY, self.me.id, self._said, channel, body).encode()
+        self._actions.append(Down(raw) if self.tree.state == "root" else Up(raw))
+
+    def leave(self) -> None:
+        """Tell our neighbours that we go."""
+        self._beat(leaving=True)
+
+    # What it is told
+
+    def handle_time(self, now: float) -> None:
+        """It is `now`, in seconds."""
+        self.tree.handle_time(now)
+        self._settle(now)
+
+    def handle_down(self, now: float, raw: bytes) -> None:
+        """Our host has published something."""
+        kind = kind_of(raw)
+        if kind != Kind.BEAT and self.tree.children:
+            self._actions.append(Down(raw))
+            self._counters["passed_down"] += 1
+        try:
+            if kind == Kind.ORDERED:
+                if self.replica is not None:
+                    self.replica.handle_ordered(Message.decode(raw), raw)
+            elif kind == Kind.SAY:
+                self._deliver(raw)
+            elif kind == Kind.BEAT:
+                self._handle_beat(now, _unpack(Message.decode(raw).body))
+        except (ValueError, TypeError, KeyError):
+            self._counters["malformed"] += 1
+        self._settle(now)
+
+    def handle_up(self, now: float, raw: bytes) -> None:
+        """A child has sent something."""
+        kind = kind_of(raw)
+        try:
+            if kind == Kind.REPORT:
+                self.tree.handle_report(now, _unpack(Message.decode(raw).body))
+            elif kind not in (Kind.EDIT, Kind.SAY, Kind.UPDATE):
+                self._counters["malformed"] += 1
+            elif self.tree.state != "root":
+                self._actions.append(Up(raw))
+                self._counters["passed_up"] += 1
+            elif kind == Kind.EDIT:
+                self._held.handle_edit(Message.decode(raw))
+            elif kind == Kind.SAY:
+                self._actions.append(Down(raw))
+                self._deliver(raw)
+        except (ValueError, TypeError, KeyError):
+            self._counters["malformed"] += 1
+        self._settle(now)
+
+    def handle_question(self, now: float, question: bytes) -> bytes | None:
+        """Somebody asks at our door. Returns the answer, or None if our host is to be asked instead."""
+        try:
+            asked = _unpack(question)
+            if asked.get("ask") == "sync":
+                if self.replica is None:
+                    return None
+                return _pack(self.replica.answer(asked))
+            answer = self.tree.handle_question(now, asked)
+        except (ValueError, TypeError, KeyError) as error:
+            self._counters["malformed"] += 1
+            return _pack({"refuse": str(error)})
+        self._settle(now)
+        return _pack(answer)
+
+    def handle_answer(self, now: float, token: int, answer: bytes | None) -> None:
+        """Somebody has answered what we asked, or nobody (None)."""
+        try:
+            told = None if answer is None else _unpack(answer)
+        except Malformed:
+            self._counters["malformed"] += 1
+            told = None
+        try:
+            if token < 0:
+                self._handle_sync(now, token, told)
+            else:
+                self.tree.handle_answer(now, token, told)
+        except (ValueError, TypeError, KeyError):
+            self._counters["malformed"] += 1
+        self._settle(now)
+
+    # What it is asked
+
+    def poll_action(self) -> Action | None:
+        """What to do next."""
+        return self._actions.popleft() if self._actions else None
+
+    def poll_message(self) -> Message | None:
+        """The next message that somebody else has said."""
+        return self._messages.popleft() if self._messages else None
+
+    def poll_change(self) -> Changed | None:
+        """The next change of a document by somebody else."""
+        return None if self.replica is None else self.replica.poll_change()
+
+    def poll_due(self) -> float:
+        """When to tell the time next."""
+        return self.tree.poll_due()
+
+    def stats(self) -> Mapping[str, int]:
+        """The counters: malformed, passed_up, passed_down, unsent, syncs, and those of Replica.stats."""
+        return dict(self._counters) | dict(self.replica.stats() if self.replica is not None else {})
+
+    # How
+
+    @property
+    def _held(self) -> Replica:
+        if self.replica is None:
+            raise LookupError("this endpoint only passes messages on; it holds no documents")
+        return self.replica
+
+    def _settle(self, now: float) -> None:
+        """After anything: do what follows from it."""
+        if self.tree.beat_due:
+            self.tree.beat_due = False
+            self._beat()
+        while (action := self.tree.poll_action()) is not None:
+            if isinstance(action, Promoted):
+                self._held.handle_promoted(action.term)
+                self._beat()
+            elif isinstance(action, Demoted):
+                self._held.handle_demoted()
+            else:
+                if isinstance(action, Attach):
+                    self._syncing = 0
+                    self._sync_at = now
+                    self._resend_after_sync = True
+                    if self.replica is not None:
+                        self.replica.needs_sync = True
+                self._actions.append(action)
+        if self.replica is not None:
+            self._catch_up(now, self.replica)
+        self._drain()
+
+    def _catch_up(self, now: float, replica: Replica) -> None:
+        parent = self.tree.parent
+        if parent is None or self.tree.state != "attached":
+            return
+        if replica.needs_sync and not self._syncing and now >= self._sync_at:
+            self._tokens -= 1
+            self._syncing = self._tokens
+            self._counters["syncs"] += 1
+            question = {"ask": "sync"} | replica.question()
+            self._actions.append(Ask(self._syncing, parent.door, question, self._deadline))
+        moved = (replica.seq, replica.waiting)
+        if not replica.waiting or moved != self._unmoved:
+            self._unmoved, self._resend_at = moved, now + self._deadline
+        elif now >= self._resend_at:
+            self._resend_at = now + self._deadline
+            replica.resend()
+
+    def _handle_sync(self, now: float, token: int, told: Any) -> None:
+        if token != self._syncing or self.replica is None:
+            return
+        self._syncing = 0
+        before = (self.replica.term, self.replica.seq)
+        try:
+            if told is not None and "reigns" in told:
+                self.replica.handle_answer(told)
+                if self._resend_after_sync and not self.replica.needs_sync:
+                    self._resend_after_sync = False
+                    self.replica.resend()
+        finally:
+            if before == (self.replica.term, self.replica.seq):
+                self._sync_at = now + self._deadline / 4
+
+    def _handle_beat(self, now: float, told: Any) -> None:
+        self.tree.handle_beat(now, told)
+        if told.get("orphan") or "at" not in told:
+            return
+        number, root = told["at"]
+        self._above |= {"at": [number, root], "seq": int(told["seq"]), "stable": int(told["stable"])}
+        if self.replica is not None:
+            self.replica.handle_position(Term(int(number), bytes(root)), int(told["seq"]), int(told["stable"]))
+
+    def _beat(self, *, leaving: bool = False) -> None:
+        """Tell our children and our host that we live, and how far we are."""
+        replica = self.replica
+        if replica is not None and self.tree.state == "root":
+            self._advance_stable(replica)
+        if replica is not None:
+            position: dict[str, Any] = {"at": list(replica.term), "seq": replica.seq, "stable": replica.stable}
+        else:
+            position = self._above
+        if self.me.door:
+            body = _pack(self.tree.beat(leaving=leaving) | position)
+            self._actions.append(Down(Message(Kind.BEAT, self.me.id, 0, "", body).encode()))
+        if self.tree.state == "attached":
+            report = self.tree.report(leaving=leaving, at=position["at"], seq=position["seq"])
+            self._actions.append(Up(Message(Kind.REPORT, self.me.id, 0, "", _pack(report)).encode()))
+
+    def _advance_stable(self, replica: Replica) -> None:
+        """What the first in the line have is stable; with nobody who could follow us, what we have."""
+        line = self.tree.succession(replica.stable)
+        if line:
+            replica.handle_stable(max(replica.stable, min(child.seq for child in line[: self._copies])))
+        elif not any(child.leads for child in self.tree.children.values()):
+            replica.handle_stable(replica.seq)
+
+    def _deliver(self, raw: bytes) -> None:
+        message = Message.decode(raw)
+        if message.origin != self.me.id:
+            self._messages.append(message)
+
+    def _drain(self) -> None:
+        replica = self.replica
+        if replica is None:
+            return
+        while (raw := replica.poll_up()) is not None:
+            self._actions.append(Up(raw))
+        while (raw := replica.poll_down()) is not None:
+            self._actions.append(Down(raw))
+
+
+def _pack(value: Any) -> bytes:
+    return bytes(msgpack.packb(value))
+
+
+def _unpack(data: bytes) -> dict[str, Any]:
+    """What neighbours tell each other about themselves is MessagePack, whatever the documents are in."""
+    try:
+        read = msgpack.unpackb(data)
+    except Exception as error:
+        raise Malformed(f"{len(data)} bytes are no MessagePack: {error}") from error
+    if not isinstance(read, dict):
+        raise Malformed("what neighbours tell each other is a mapping")
+    return read
