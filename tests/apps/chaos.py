@@ -2,9 +2,9 @@
 
     python tests/apps/chaos.py SEED [SIZE]
 
-Endpoints edit at random; some join late, leave and crash; the way between two sites is cut and healed. Crashes come
-one at a time: the next when the tree has had time to name another successor. Nobody crashes while a site is cut off, for
-then an island may hold what nobody else has; see docs/cookbook/zinc.md.
+Endpoints edit at random; some join late, leave and crash; the way between two sites is cut and healed. Crashes come one
+at a time: the next when the tree has had time to name another successor. Nobody crashes while a site is cut off: an
+island may hold what nobody else has; see docs/cookbook/zinc.md.
 """
 
 import sys

@@ -12,16 +12,17 @@ codec.py        how values become bytes: MessagePack, JSON, Protocol Buffers
 document.py     what a document is, and Record, which is one
 replica.py      one copy of the documents, equal to the others by the order that the root gives
 tree.py         the place in the tree: joining, silence, succession, two roots
-node.py         both together: an endpoint without its sockets
+work.py         tasks that the tree shares out by itself
+node.py         all of it: an endpoint without its sockets
 handlers.py     many messages at once, those of one origin in their order
 endpoint.py     the sockets
 
-The first four are told and asked, and so is node.py: they have no clock, no luck and no socket.
+All but the last are told and asked: they have no clock, no luck and no socket.
 """
 
 from workbench.apps.zinc.codec import CODECS, JSON, MESSAGEPACK, PROTOBUF, Codec
 from workbench.apps.zinc.document import Document, Record
-from workbench.apps.zinc.endpoint import Endpoint
+from workbench.apps.zinc.endpoint import Endpoint, WorkFailed
 from workbench.apps.zinc.message import Malformed, Message
 from workbench.apps.zinc.node import Node
 from workbench.apps.zinc.replica import Changed
@@ -41,4 +42,5 @@ __all__ = [
     "Node",
     "Place",
     "Record",
+    "WorkFailed",
 ]

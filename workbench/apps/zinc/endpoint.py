@@ -18,10 +18,12 @@ from workbench.apps.zinc.message import Message
 from workbench.apps.zinc.node import Down, Node, Up
 from workbench.apps.zinc.replica import Changed
 from workbench.apps.zinc.tree import Ask, Attach, Place
+from workbench.apps.zinc.work import Fate, Run
 from workbench.engine.errors import AddressError, Cancelled, Closed, StateError, TimedOut
 from workbench.engine.world import Host, Socket
 
 MessageHandler = Callable[[Message], Awaitable[None]]
+Worker = Callable[[bytes], Awaitable[bytes]]
 ChangeHandler = Callable[[Changed], None]
 
 AT_ONCE = 64
@@ -31,11 +33,16 @@ MOST_UPS = 100_000
 """How many messages may wait for our host to take them; then the oldest give way, and are sent again later."""
 
 
+class WorkFailed(Exception):
+    """A task was not done; the text says why."""
+
+
 class Endpoint:
     """One node of a cluster, played by `host`.
 
     With `listen` it can have children: there is its door, and beside it two more addresses (of the next two ports, or
     with "/down" and "/up" behind it). Without `join` it begins a cluster, with it it joins one of these doors.
+    `worker` does tasks of the tree's work, up to `capacity` at once.
     `on_message` is called with each message that others say, by up to `handlers` coroutines at once, but one after the
     other for each origin; `on_change` with each change that others make. `identity` is its UUID of 16 bytes, else drawn
     from the host's luck. The other arguments are those of Node.
@@ -51,6 +58,8 @@ class Endpoint:
         join: str | Iterable[str] = (),
         on_message: MessageHandler | None = None,
         on_change: ChangeHandler | None = None,
+        worker: Worker | None = None,
+        capacity: int = 1,
         handlers: int = 4,
         identity: bytes | None = None,
         codec: Codec = MESSAGEPACK,
@@ -62,6 +71,8 @@ class Endpoint:
         self._changed, self._work, self._downs_due, self._ups_due = (host.world.signal() for _ in range(4))
         self._on_message = on_message
         self._on_change = on_change
+        self._worker = worker
+        self._fates: dict[int, Fate] = {}
         self._closed = False
         self._sockets: list[Socket] = []
         self._to_host: list[Socket] = []
@@ -73,7 +84,15 @@ class Endpoint:
         if listen is not None:
             place = self._open(place, listen)
         seeds = (join,) if isinstance(join, str) else tuple(join)
-        self.node = Node(place, now=host.world.now, seeds=seeds, codec=codec, make=make, **settings)
+        self.node = Node(
+            place,
+            now=host.world.now,
+            seeds=seeds,
+            codec=codec,
+            make=make,
+            capacity=capacity if worker else 0,
+            **settings,
+        )
         """The machine behind it."""
         host.spawn(self._keep_time())
         if self._publisher is not None:
@@ -143,6 +162,23 @@ class Endpoint:
             if left is not None and left <= 0:
                 raise TimedOut(f"edit {number} was not acknowledged within {timeout} s")
             await self._changed.wait(left)
+
+    async def submit(self, task: bytes, timeout: float = 60.0) -> bytes:
+        """Have a task done by some worker in the tree; return its result.
+
+        A task may be done twice, if its worker dies or is thought dead; it is answered once. Raises WorkFailed, with
+        the reason, if the worker failed or there was no answer in `timeout` seconds; Closed.
+        """
+        self._check()
+        number = self.node.submit(self._world.now, task, timeout)
+        self._carry_out()
+        while number not in self._fates:
+            self._check()
+            await self._changed.wait()
+        fate = self._fates.pop(number)
+        if not fate.done:
+            raise WorkFailed(fate.result.decode(errors="replace"))
+        return fate.result
 
     async def changed(self, timeout: float | None = None) -> bool:
         """Wait until anything has happened that may have changed a document or our place; False if nothing did."""
@@ -262,6 +298,17 @@ class Endpoint:
             self._handlers.handle_done(origin)
             self._work.notify()
 
+    async def _do(self, run: Run) -> None:
+        assert self._worker is not None
+        try:
+            done, result = True, await self._worker(run.body)
+        except Exception as error:
+            # It is the submitter's to know, and no failure of ours.
+            done, result = False, f"{type(error).__name__}: {error}".encode()
+        if not self._closed:
+            self.node.finish(run.id, done=done, result=result)
+            self._carry_out()
+
     # Carrying out what the node wants done
 
     def _carry_out(self) -> None:
@@ -281,6 +328,10 @@ class Endpoint:
                 self._attach(action.host)
             else:
                 self._detach()
+        while (run := node.work.poll_run()) is not None:
+            self._host.spawn(self._do(run))
+        while (fate := node.work.poll_fate()) is not None:
+            self._fates[fate.number] = fate
         while (message := node.poll_message()) is not None:
             if self._on_message is not None:
                 self._handlers.handle_message(message.origin, message)

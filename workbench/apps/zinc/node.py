@@ -15,6 +15,7 @@ from workbench.apps.zinc.document import Document, Record
 from workbench.apps.zinc.message import NOBODY, Kind, Malformed, Message, Term, kind_of
 from workbench.apps.zinc.replica import Changed, Replica
 from workbench.apps.zinc.tree import Ask, Attach, Demoted, Detach, Place, Promoted, Tree
+from workbench.apps.zinc.work import TaskId, Work, room_of
 
 
 class Up(NamedTuple):
@@ -36,8 +37,8 @@ class Node:
     """The endpoint `me`.
 
     `holds`: does it keep the documents? If not it passes everything on, and can never be the root of others. Before an
-    edit is acknowledged, the first `copies` in the line of succession must have it. The other arguments are those of
-    Tree.
+    edit is acknowledged, the first `copies` in the line of succession must have it. It can do `capacity` tasks of the
+    tree's work at once. The other arguments are those of Tree.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Node:
         make: Callable[[str], Document] = lambda _: Record(),
         holds: bool = True,
         copies: int = 1,
+        capacity: int = 0,
         breadth: int = 8,
         heartbeat: float = 0.25,
         deadline: float = 1.0,
@@ -57,6 +59,7 @@ class Node:
         self.me = me
         self.replica = Replica(me.id, codec, make) if holds else None
         self.tree = Tree(me, now=now, seeds=seeds, breadth=breadth, heartbeat=heartbeat, deadline=deadline, leads=holds)
+        self.work = Work(me.id, capacity, patience=2 * deadline)
         self._copies = copies
         self._deadline = deadline
         self._said = 0
@@ -87,6 +90,17 @@ class Node:
         raw = Message(Kind.SAY, self.me.id, self._said, channel, body).encode()
         self._actions.append(Down(raw) if self.tree.state == "root" else Up(raw))
 
+    def submit(self, now: float, body: bytes, timeout: float) -> int:
+        """Have a task done by somebody in the tree; see Work.submit."""
+        number = self.work.submit(now, body, timeout)
+        self._drain()
+        return number
+
+    def finish(self, id_: TaskId, *, done: bool, result: bytes) -> None:
+        """A task that was ours to do is done, or has failed."""
+        self.work.finish(id_, done=done, result=result)
+        self._drain()
+
     def leave(self) -> None:
         """Tell our neighbours that we go."""
         self._beat(leaving=True)
@@ -101,7 +115,7 @@ class Node:
     def handle_down(self, now: float, raw: bytes) -> None:
         """Our host has published something."""
         kind = kind_of(raw)
-        if kind != Kind.BEAT and self.tree.children:
+        if kind not in (Kind.BEAT, Kind.TASK) and self.tree.children:
             self._actions.append(Down(raw))
             self._counters["passed_down"] += 1
         try:
@@ -110,11 +124,14 @@ class Node:
                     self.replica.handle_ordered(Message.decode(raw), raw)
             elif kind == Kind.SAY:
                 self._deliver(raw)
+            elif kind == Kind.TASK:
+                if self.work.handle_from_host(_unpack(Message.decode(raw).body)):
+                    self._actions.append(Down(raw))
             elif kind == Kind.BEAT:
                 self._handle_beat(now, _unpack(Message.decode(raw).body))
         except (ValueError, TypeError, KeyError):
             self._counters["malformed"] += 1
-        self._settle(now)
+        self._settle(now, neighbours=kind == Kind.BEAT)
 
     def handle_up(self, now: float, raw: bytes) -> None:
         """A child has sent something."""
@@ -122,6 +139,8 @@ class Node:
         try:
             if kind == Kind.REPORT:
                 self.tree.handle_report(now, _unpack(Message.decode(raw).body))
+            elif kind == Kind.TASK:
+                self.work.handle_from_child(_unpack(Message.decode(raw).body))
             elif kind not in (Kind.EDIT, Kind.SAY, Kind.UPDATE):
                 self._counters["malformed"] += 1
             elif self.tree.state != "root":
@@ -134,7 +153,7 @@ class Node:
                 self._deliver(raw)
         except (ValueError, TypeError, KeyError):
             self._counters["malformed"] += 1
-        self._settle(now)
+        self._settle(now, neighbours=kind == Kind.REPORT)
 
     def handle_question(self, now: float, question: bytes) -> bytes | None:
         """Somebody asks at our door. Returns the answer, or None if our host is to be asked instead."""
@@ -197,8 +216,8 @@ class Node:
             raise LookupError("this endpoint only passes messages on; it holds no documents")
         return self.replica
 
-    def _settle(self, now: float) -> None:
-        """After anything: do what follows from it."""
+    def _settle(self, now: float, *, neighbours: bool = True) -> None:
+        """After anything: do what follows from it; `neighbours` may have changed, or time passed."""
         if self.tree.beat_due:
             self.tree.beat_due = False
             self._beat()
@@ -218,7 +237,13 @@ class Node:
                 self._actions.append(action)
         if self.replica is not None:
             self._catch_up(now, self.replica)
+        if neighbours:
+            self._share_out(now)
         self._drain()
+
+    def _share_out(self, now: float) -> None:
+        room = room_of((id_, child.room) for id_, child in self.tree.children.items())
+        self.work.handle_place(now, is_root=self.tree.state == "root", room=room)
 
     def _catch_up(self, now: float, replica: Replica) -> None:
         parent = self.tree.parent
@@ -274,7 +299,7 @@ class Node:
             body = _pack(self.tree.beat(leaving=leaving) | position)
             self._actions.append(Down(Message(Kind.BEAT, self.me.id, 0, "", body).encode()))
         if self.tree.state == "attached":
-            report = self.tree.report(leaving=leaving, at=position["at"], seq=position["seq"])
+            report = self.tree.report(leaving=leaving, at=position["at"], seq=position["seq"], room=self.work.room)
             self._actions.append(Up(Message(Kind.REPORT, self.me.id, 0, "", _pack(report)).encode()))
 
     def _advance_stable(self, replica: Replica) -> None:
@@ -291,6 +316,10 @@ class Node:
             self._messages.append(message)
 
     def _drain(self) -> None:
+        while (told := self.work.poll_up()) is not None:
+            self._actions.append(Up(self._task(told)))
+        while (told := self.work.poll_down()) is not None:
+            self._actions.append(Down(self._task(told)))
         replica = self.replica
         if replica is None:
             return
@@ -298,6 +327,9 @@ class Node:
             self._actions.append(Up(raw))
         while (raw := replica.poll_down()) is not None:
             self._actions.append(Down(raw))
+
+    def _task(self, told: Any) -> bytes:
+        return Message(Kind.TASK, self.me.id, 0, "", _pack(told)).encode()
 
 
 def _pack(value: Any) -> bytes:

@@ -78,7 +78,7 @@ class Child:
     size: int = 1
     term: Term = NO_TERM
     seq: int = 0
-    task: Any = None
+    room: Any = 0
 
 
 @dataclass(slots=True)
@@ -188,7 +188,7 @@ class Tree:
         child = self.children.setdefault(them.id, Child(them, now))
         child.heard = now
         child.leads, child.size = bool(data.get("leads")), max(1, int(data.get("size", 1)))
-        child.term, child.seq, child.task = _term(data), int(data.get("seq", 0)), data.get("task")
+        child.term, child.seq, child.room = _term(data), int(data.get("seq", 0)), data.get("room")
 
     def handle_question(self, now: float, question: Any) -> Any:
         """Somebody asks at our door to join us, or how we are. Raises Malformed."""
@@ -241,8 +241,10 @@ class Tree:
             "leaving": leaving,
         }
 
-    def report(self, *, at: Any, seq: int, leaving: bool = False) -> dict[str, Any]:
-        """What to tell our host; `at` is the term in which our history ends, `seq` how much of it we have."""
+    def report(self, *, at: Any, seq: int, room: int = 0, leaving: bool = False) -> dict[str, Any]:
+        """What to tell our host; `at` is the term in which our history ends, `seq` how much of it we have,
+        `room` how many tasks our tree can do at once.
+        """
         size = 1 + sum(child.size for child in self.children.values())
         return {
             "me": list(self.me),
@@ -250,6 +252,7 @@ class Tree:
             "size": size,
             "term": at,
             "seq": seq,
+            "room": room,
             "leaving": leaving,
         }
 
