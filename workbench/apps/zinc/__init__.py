@@ -11,6 +11,7 @@ message.py      what is exchanged: a header for relays, a body for readers
 codec.py        how values become bytes: MessagePack, JSON, Protocol Buffers
 document.py     what a document is, and Record, which is one
 replica.py      one copy of the documents, equal to the others by the order that the root gives
+convergent.py   documents that need no order (CRDTs), and how neighbours compare them
 tree.py         the place in the tree: joining, silence, succession, two roots
 work.py         tasks that the tree shares out by itself
 node.py         all of it: an endpoint without its sockets

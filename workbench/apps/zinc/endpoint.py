@@ -69,6 +69,7 @@ class Endpoint:
         self._host = host
         self._world = host.world
         self._changed, self._work, self._downs_due, self._ups_due = (host.world.signal() for _ in range(4))
+        self._shared_due = host.world.signal()
         self._on_message = on_message
         self._on_change = on_change
         self._worker = worker
@@ -91,10 +92,13 @@ class Endpoint:
             codec=codec,
             make=make,
             capacity=capacity if worker else 0,
+            on_edit=self._shared_due.notify,
             **settings,
         )
         """The machine behind it."""
         host.spawn(self._keep_time())
+        if self.node.convergent is not None:
+            host.spawn(self._keep_sharing())
         if self._publisher is not None:
             host.spawn(self._keep_publishing(self._publisher))
         if on_message is not None:
@@ -147,6 +151,15 @@ class Endpoint:
         """Remove the value at a path of a Record; see `edit`."""
         return self.edit(channel, [[list(path)]])
 
+    def shared(self, channel: str) -> Any:
+        """Return a document that converges by itself: a `pycrdt.Doc`, to be read and changed here at any time.
+
+        Raises LookupError unless the endpoint was made with `convergent=True`.
+        """
+        if self.node.convergent is None:
+            raise LookupError("this endpoint has no convergent documents; make it with convergent=True")
+        return self.node.convergent.document(channel)
+
     def say(self, channel: str, body: bytes) -> None:
         """Say something to everyone else; what is on its way when a host dies is lost. Raises Closed."""
         self._check()
@@ -195,7 +208,7 @@ class Endpoint:
         self.node.leave()
         self._carry_out()
         self._closed = True
-        for signal in (self._changed, self._work, self._downs_due, self._ups_due):
+        for signal in (self._changed, self._work, self._downs_due, self._ups_due, self._shared_due):
             signal.notify()
         self._host.spawn(self._part())
 
@@ -285,6 +298,13 @@ class Endpoint:
             if not self._closed:
                 # The clock may be a rounding short of the moment that was waited for.
                 self.node.handle_time(max(due, self._world.now))
+                self._carry_out()
+
+    async def _keep_sharing(self) -> None:
+        while not self._closed:
+            await self._shared_due.wait()
+            if not self._closed:
+                self.node.share()
                 self._carry_out()
 
     async def _handle_messages(self, on_message: MessageHandler) -> None:

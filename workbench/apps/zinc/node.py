@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 import msgpack
 
 from workbench.apps.zinc.codec import MESSAGEPACK, Codec
+from workbench.apps.zinc.convergent import Convergent
 from workbench.apps.zinc.document import Document, Record
 from workbench.apps.zinc.message import NOBODY, Kind, Malformed, Message, Term, kind_of
 from workbench.apps.zinc.replica import Changed, Replica
 from workbench.apps.zinc.tree import Ask, Attach, Demoted, Detach, Place, Promoted, Tree
 from workbench.apps.zinc.work import TaskId, Work, room_of
+
+BEATS_TO_COMPARE = 16
+"""After so many beats convergent documents are compared with those of the host."""
 
 
 class Up(NamedTuple):
@@ -38,7 +42,8 @@ class Node:
 
     `holds`: does it keep the documents? If not it passes everything on, and can never be the root of others. Before an
     edit is acknowledged, the first `copies` in the line of succession must have it. It can do `capacity` tasks of the
-    tree's work at once. The other arguments are those of Tree.
+    tree's work at once. With `convergent` it has documents that converge by themselves, too, and `on_edit` is called
+    when they are changed here. The other arguments are those of Tree.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class Node:
         holds: bool = True,
         copies: int = 1,
         capacity: int = 0,
+        convergent: bool = False,
+        on_edit: Callable[[], None] = lambda: None,
         breadth: int = 8,
         heartbeat: float = 0.25,
         deadline: float = 1.0,
@@ -59,6 +66,9 @@ class Node:
         self.me = me
         self.replica = Replica(me.id, codec, make) if holds else None
         self.tree = Tree(me, now=now, seeds=seeds, breadth=breadth, heartbeat=heartbeat, deadline=deadline, leads=holds)
+        self.convergent = Convergent(me.id, on_edit) if convergent else None
+        self._comparing = 0
+        self._compare_in = 0
         self.work = Work(me.id, capacity, patience=2 * deadline)
         self._copies = copies
         self._deadline = deadline
@@ -101,6 +111,10 @@ class Node:
         self.work.finish(id_, done=done, result=result)
         self._drain()
 
+    def share(self) -> None:
+        """Convergent documents have been changed here: send what is new."""
+        self._drain()
+
     def leave(self) -> None:
         """Tell our neighbours that we go."""
         self._beat(leaving=True)
@@ -124,6 +138,8 @@ class Node:
                     self.replica.handle_ordered(Message.decode(raw), raw)
             elif kind == Kind.SAY:
                 self._deliver(raw)
+            elif kind == Kind.UPDATE:
+                self._take_update(raw)
             elif kind == Kind.TASK:
                 if self.work.handle_from_host(_unpack(Message.decode(raw).body)):
                     self._actions.append(Down(raw))
@@ -148,9 +164,9 @@ class Node:
                 self._counters["passed_up"] += 1
             elif kind == Kind.EDIT:
                 self._held.handle_edit(Message.decode(raw))
-            elif kind == Kind.SAY:
+            else:
                 self._actions.append(Down(raw))
-                self._deliver(raw)
+                self._deliver(raw) if kind == Kind.SAY else self._take_update(raw)
         except (ValueError, TypeError, KeyError):
             self._counters["malformed"] += 1
         self._settle(now, neighbours=kind == Kind.REPORT)
@@ -159,6 +175,8 @@ class Node:
         """Somebody asks at our door. Returns the answer, or None if our host is to be asked instead."""
         try:
             asked = _unpack(question)
+            if asked.get("ask") == "compare":
+                return None if self.convergent is None else _pack({"have": self.convergent.answer(asked.get("have"))})
             if asked.get("ask") == "sync":
                 if self.replica is None:
                     return None
@@ -178,7 +196,10 @@ class Node:
             self._counters["malformed"] += 1
             told = None
         try:
-            if token < 0:
+            if token == self._comparing and self.convergent is not None:
+                if told is not None and "have" in told:
+                    self.convergent.handle_answer(told["have"])
+            elif token < 0:
                 self._handle_sync(now, token, told)
             else:
                 self.tree.handle_answer(now, token, told)
@@ -198,6 +219,8 @@ class Node:
 
     def poll_change(self) -> Changed | None:
         """The next change of a document by somebody else."""
+        if self.convergent is not None and (channel := self.convergent.poll_change()) is not None:
+            return Changed(channel, b"", 0)
         return None if self.replica is None else self.replica.poll_change()
 
     def poll_due(self) -> float:
@@ -232,6 +255,7 @@ class Node:
                     self._syncing = 0
                     self._sync_at = now
                     self._resend_after_sync = True
+                    self._compare_in = 0
                     if self.replica is not None:
                         self.replica.needs_sync = True
                 self._actions.append(action)
@@ -299,8 +323,25 @@ class Node:
             body = _pack(self.tree.beat(leaving=leaving) | position)
             self._actions.append(Down(Message(Kind.BEAT, self.me.id, 0, "", body).encode()))
         if self.tree.state == "attached":
+            self._compare()
             report = self.tree.report(leaving=leaving, at=position["at"], seq=position["seq"], room=self.work.room)
             self._actions.append(Up(Message(Kind.REPORT, self.me.id, 0, "", _pack(report)).encode()))
+
+    def _compare(self) -> None:
+        """Now and then, make good what has been lost of updates."""
+        if self.convergent is None or self.tree.parent is None:
+            return
+        self._compare_in -= 1
+        if self._compare_in < 0:
+            self._compare_in = BEATS_TO_COMPARE
+            self._tokens -= 1
+            self._comparing = self._tokens
+            question = {"ask": "compare", "have": self.convergent.question()}
+            self._actions.append(Ask(self._comparing, self.tree.parent.door, question, self._deadline))
+
+    def _take_update(self, raw: bytes) -> None:
+        if self.convergent is not None:
+            self.convergent.handle_update(Message.decode(raw))
 
     def _advance_stable(self, replica: Replica) -> None:
         """What the first in the line have is stable; with nobody who could follow us, what we have."""
@@ -320,6 +361,8 @@ class Node:
             self._actions.append(Up(self._task(told)))
         while (told := self.work.poll_down()) is not None:
             self._actions.append(Down(self._task(told)))
+        while self.convergent is not None and (raw := self.convergent.poll_update()) is not None:
+            self._actions.append(Down(raw) if self.tree.state == "root" else Up(raw))
         replica = self.replica
         if replica is None:
             return

@@ -258,12 +258,13 @@ class Tree:
 
     def succession(self, stable: int) -> tuple[Child, ...]:
         """Name the line anew, if we are the root: children that can lead and have the first `stable` entries of our
-        history, in the order in which they joined. Returns them.
+        history, in the order in which they joined. Returns them. If nobody has, any who can lead are named.
         """
         if self.state != "root":
             return ()
         fit = [one for one in self.children.values() if one.leads and one.term == self.term and one.seq >= stable]
-        self.line = tuple(child.place for child in fit[:LINE])
+        named = fit or [one for one in self.children.values() if one.leads]
+        self.line = tuple(child.place for child in named[:LINE])
         return tuple(fit[:LINE])
 
     def look_for(self, seeds: Iterable[str]) -> None:
@@ -335,7 +336,10 @@ class Tree:
         hosts = [one.place for one in sorted(self.children.values(), key=lambda one: one.size) if one.place.door]
         if them.id not in self.children and len(self.children) >= self._breadth:
             return {"redirect": [list(place) for place in hosts if place.id != them.id][:LINE]}
-        self.children[them.id] = Child(them, now)
+        self.children[them.id] = Child(them, now, leads=bool(them.door))
+        if self.state == "root" and not self.line and them.door:
+            # Somebody must be named before the first beat, for we may not live to see it.
+            self.line = (them,)
         self._exiles.pop(them.door, None)
         position = {"path": [list(place) for place in self.path], "line": [list(place) for place in self.line]}
         return position | {"accept": list(self.me), "term": list(self.term)}
