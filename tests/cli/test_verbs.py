@@ -20,7 +20,20 @@ from workbench.cli import app
 from workbench.scenario import json_schema
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = "run lint explain schema list compare report verify validate peers cat discovery".split()
+VERBS = [
+    "run",
+    "lint",
+    "explain",
+    "schema",
+    "list",
+    "compare",
+    "report",
+    "verify",
+    "validate",
+    "peers",
+    "cat",
+    "discovery",
+]
 
 
 @pytest.fixture

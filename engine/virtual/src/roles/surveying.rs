@@ -65,7 +65,7 @@ impl Surveying {
                 act.meter.answered(survey.at, now, act.home.index(), None);
                 act.stage.tell(act.host, Scene::Answered(survey.sequence));
             }
-            Answer::Failed(_) | Answer::Sent => lose(act, survey.sequence, survey.at, survey.left),
+            Answer::Failed(_) | Answer::Sent | Answer::Room => lose(act, survey.sequence, survey.at, survey.left),
         }
         // The next survey of the context ends this one.
         self.idle.push(survey.context);
