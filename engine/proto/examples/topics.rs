@@ -1,7 +1,7 @@
 //! How many bytes a subscription takes and how long a match: `topics [KEYS]`, random keys of twenty bytes.
 
 #![expect(clippy::print_stdout, reason = "it says what it measured")]
-#![expect(clippy::disallowed_types, reason = "the clock is the example's, not the crate's")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the clock is the example's, not the crate's")]
 
 use std::hint::black_box;
 use std::time::Instant;
