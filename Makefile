@@ -12,7 +12,7 @@ RUNS ?= 1000000
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow soak fuzz mutants lint bench interop exhaustion notebooks reference wheel format clean
+.PHONY: help run test test-slow soak fuzz mutants lint bench bench-native interop exhaustion notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,8 +53,11 @@ lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
 	$(PYTHON) -m mypy.stubtest workbench._engine --ignore-missing-stub
 	$(VENV)/bin/lint-imports --no-cache
 
-bench: $(VENV)/ready ## Measure the libraries against each other
-	$(VENV)/bin/workbench run scenarios/throughput-latency.yaml $(ARGS)
+bench: $(VENV)/ready ## Measure the engine beside pyzmq, in one table (10 minutes; ARGS="--blocks 3 tcp")
+	$(PYTHON) engine/benches/table.py $(ARGS)
+
+bench-native: ## Measure our Rust API beside libzmq, nanomsg and NNG in C; needs their development packages
+	python3 engine/benches/native/compare.py $(ARGS)
 
 interop: $(VENV)/ready ## Exchange messages with foreign programs, and write docs/interop.md
 	$(PYTHON) -m pytest -m interop tests/interop tests/cli --page docs/interop.md $(ARGS)

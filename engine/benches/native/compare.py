@@ -2,9 +2,9 @@
 
 usage: python engine/benches/native/compare.py [BLOCKS]
 
-It needs cc, cargo and what is there of libzmq3-dev, libnanomsg-dev and libnng-dev; a library that is missing is left out,
-visibly. Each row compares within blocks: the ratio is the median over the blocks of ours to theirs, with the interval of
-its order statistics that holds the true median in at least 95 of 100 cases.
+It needs cc, cargo and what is there of libzmq3-dev, libnanomsg-dev and libnng-dev; a library that is missing is left
+out, visibly. Each row compares within blocks: the ratio is the median over the blocks of ours to theirs, with the
+interval of its order statistics that holds the true median in at least 95 of 100 cases.
 """
 
 import itertools
@@ -27,10 +27,31 @@ PORTS = itertools.count(23_000)
 
 # Row: what is measured, whether more is better, the roles, the transport, the size, the processors.
 ROWS = [
-    ("PUSH/PULL tcp 64 B, each end on a core of its own, messages a second", True, ("pull", "push"), "tcp", 64, ("0", "1")),
-    ("PUSH/PULL tcp 64 B wherever the kernel puts them, messages a second", True, ("pull", "push"), "tcp", 64, ("-", "-")),
-    ("PUSH/PULL tcp 1 KiB, each end on a core of its own, messages a second", True, ("pull", "push"), "tcp", 1024, ("0", "1")),
-    ("PUSH/PULL inproc 64 B, messages a second", True, ("threads",), "inproc", 64, ("-",)),
+    (
+        "PUSH/PULL tcp 64 B, a core for each end, a second",
+        True,
+        ("pull", "push"),
+        "tcp",
+        64,
+        ("0", "1"),
+    ),
+    (
+        "PUSH/PULL tcp 64 B wherever the kernel puts them, a second",
+        True,
+        ("pull", "push"),
+        "tcp",
+        64,
+        ("-", "-"),
+    ),
+    (
+        "PUSH/PULL tcp 1 KiB, a core for each end, a second",
+        True,
+        ("pull", "push"),
+        "tcp",
+        1024,
+        ("0", "1"),
+    ),
+    ("PUSH/PULL inproc 64 B, a second", True, ("threads",), "inproc", 64, ("-",)),
     ("REQ/REP tcp 64 B on one core, µs", False, ("rep", "req"), "tcp", 64, ("0", "0")),
     ("REQ/REP tcp 64 B on two cores, µs", False, ("rep", "req"), "tcp", 64, ("0", "1")),
     ("REQ/REP tcp 64 B on two cores against spinning, µs", False, ("rep spin", "req spin"), "tcp", 64, ("0", "1")),
@@ -72,9 +93,7 @@ def measurable(name: str, roles: tuple[str, ...], transport: str) -> bool:
     return name == "ours" or "spin" not in roles[0]
 
 
-def measure(
-    program: str, name: str, roles: tuple[str, ...], transport: str, size: int, cpus: tuple[str, ...]
-) -> float:
+def measure(program: str, name: str, roles: tuple[str, ...], transport: str, size: int, cpus: tuple[str, ...]) -> float:
     address = f"tcp://127.0.0.1:{next(PORTS)}" if transport == "tcp" else "inproc://measured"
     # Only plain TCP tells a spinning role from another.
     spoken = [role if name == "tcp" else role.split()[0] for role in roles]

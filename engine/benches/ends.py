@@ -1,0 +1,354 @@
+"""One end of a measurement, in a process of its own: ``ends.py LIBRARY ROLE ADDRESS SIZE STYLE CPU``.
+
+The library is ours or pyzmq, each through its own documented calls. Styles: one call per message; many messages per
+call, where a library has that; asyncio; threads that share one socket (pyzmq's, which cannot be shared, have one each);
+a number of subscribers. A listening end says its address; the measuring end says, as JSON, how many messages a second
+arrived or how long its round trips took in microseconds, and the processor seconds that a message cost it.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import resource
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+WINDOW = 1.0
+WARM_UP = 0.3
+QUEUE = 1_000
+THREADS = 4
+
+
+def main() -> None:
+    library, role, address, size, style, cpu = sys.argv[1:]
+    if cpu != "-":
+        os.sched_setaffinity(0, {int(cpu)})
+    gc.disable()
+    end = Ours() if library == "ours" else PyZmq(asynchronous=style == "asyncio")
+    if style == "asyncio":
+        asyncio.run({"pull": apull, "push": apush, "rep": arep, "req": areq}[role](end, address, int(size)))
+    elif role in ("subs", "pub"):
+        {"subs": subscribe, "pub": publish}[role](end, address, int(size), int(style))
+    elif role == "inproc":
+        within(end, style, int(size), cpu)
+    else:
+        {"pull": pull, "push": push, "rep": rep, "req": req}[role](end, address, int(size), style)
+
+
+class Ours:
+    """The workbench's own engine."""
+
+    def open(self, role: str, **options: Any) -> Any:
+        from workbench.engine.socket import CLASSES
+
+        return CLASSES[role](send_queue=QUEUE, recv_queue=QUEUE, **options)
+
+    def listen(self, socket: Any, address: str) -> str:
+        return socket.listen(address)
+
+    def dial(self, socket: Any, address: str) -> None:
+        socket.dial(address)
+
+    def take(self, socket: Any, limit: int) -> int:
+        """Take what is there, up to `limit`, in the fastest way there is."""
+        from workbench.engine.errors import TimedOut
+
+        try:
+            return len(socket.recv_many(limit, 0))
+        except TimedOut:
+            return 0
+
+
+class PyZmq:
+    """libzmq through pyzmq."""
+
+    def __init__(self, asynchronous: bool) -> None:
+        import zmq
+        import zmq.asyncio
+
+        self.zmq = zmq
+        self.context = zmq.asyncio.Context() if asynchronous else zmq.Context()
+        self.context.set(zmq.MAX_SOCKETS, 4_096)
+
+    def open(self, role: str, subscribe: str | None = None) -> Any:
+        socket = self.context.socket(getattr(self.zmq, role.upper()))
+        socket.set_hwm(QUEUE)
+        if subscribe is not None:
+            socket.subscribe(subscribe)
+        if self.context.__class__ is not self.zmq.Context:
+            socket.asend, socket.arecv = socket.send, socket.recv
+        return socket
+
+    def listen(self, socket: Any, address: str) -> str:
+        socket.bind(address)
+        return str(socket.last_endpoint, "ascii").rstrip("\0")
+
+    def dial(self, socket: Any, address: str) -> None:
+        socket.connect(address)
+
+    def take(self, socket: Any, limit: int) -> int:
+        taken = 0
+        try:
+            while taken < limit:
+                socket.recv(self.zmq.NOBLOCK)
+                taken += 1
+        except self.zmq.Again:
+            pass
+        return taken
+
+
+def pull(end: Any, address: str, size: int, style: str) -> None:
+    socket = end.open("pull")
+    say(address=end.listen(socket, address))
+    if style == "many" and isinstance(end, Ours):
+        count(lambda: len(socket.recv_many(256)))
+    recv, turns = socket.recv, range(100 if size < 100_000 else 4)
+
+    def some() -> int:
+        for _ in turns:
+            recv()
+        return len(turns)
+
+    count(some)
+
+
+def push(end: Any, address: str, size: int, style: str) -> None:
+    sockets = [end.open("push") for _ in range(THREADS if style == "threads" and isinstance(end, PyZmq) else 1)]
+    for socket in sockets:
+        end.dial(socket, address)
+    message = bytes(size)
+    if style == "many" and isinstance(end, Ours):
+        messages = [message] * 256
+        flood(lambda: sockets[0].send_many(messages))
+    elif style == "threads":
+        sockets *= THREADS // len(sockets)
+        threads = [threading.Thread(target=forever, args=(socket.send, message)) for socket in sockets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    else:
+        send, turns = sockets[0].send, range(100 if size < 100_000 else 4)
+
+        def some() -> int:
+            for _ in turns:
+                send(message)
+            return len(turns)
+
+        flood(some)
+
+
+def forever(send: Callable[[bytes], object], message: bytes) -> None:
+    while True:
+        send(message)
+
+
+def rep(end: Any, address: str, size: int, style: str) -> None:
+    if style == "socket":
+        return plain_rep()
+    socket = end.open("rep")
+    say(address=end.listen(socket, address))
+    while True:
+        socket.send(socket.recv())
+
+
+def req(end: Any, address: str, size: int, style: str) -> None:
+    if style == "socket":
+        return plain_req(address, size)
+    socket, message = end.open("req"), bytes(size)
+    end.dial(socket, address)
+
+    def once() -> None:
+        socket.send(message)
+        socket.recv()
+
+    time_each(once)
+
+
+def plain_rep() -> None:
+    """Plain TCP, blocking."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        say(address=str(listener.getsockname()[1]))
+        connection, _ = listener.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while data := connection.recv(65_536):
+        connection.sendall(data)
+
+
+def plain_req(port: str, size: int) -> None:
+    import socket
+
+    connection, message = socket.create_connection(("127.0.0.1", int(port))), bytes(size)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def once() -> None:
+        connection.sendall(message)
+        connection.recv(65_536)
+
+    time_each(once)
+
+
+async def apull(end: Any, address: str, size: int) -> None:
+    socket = end.open("pull")
+    say(address=end.listen(socket, address))
+    await socket.arecv()
+    began = time.perf_counter()
+    while time.perf_counter() - began < WARM_UP:
+        await socket.arecv()
+    began, used, messages = time.perf_counter(), cpu_seconds(), 0
+    while (took := time.perf_counter() - began) < WINDOW:
+        for _ in range(100):
+            await socket.arecv()
+        messages += 100
+    finish(rate=messages / took, cpu=(cpu_seconds() - used) / messages)
+
+
+async def apush(end: Any, address: str, size: int) -> None:
+    socket, message = end.open("push"), bytes(size)
+    end.dial(socket, address)
+    while True:
+        await socket.asend(message)
+
+
+async def arep(end: Any, address: str, size: int) -> None:
+    socket = end.open("rep")
+    say(address=end.listen(socket, address))
+    while True:
+        await socket.asend(await socket.arecv())
+
+
+async def areq(end: Any, address: str, size: int) -> None:
+    socket, message = end.open("req"), bytes(size)
+    end.dial(socket, address)
+    took: list[float] = []
+    began = time.perf_counter()
+    used = cpu_seconds()
+    while (now := time.perf_counter()) - began < WARM_UP + WINDOW:
+        await socket.asend(message)
+        await socket.arecv()
+        if now - began >= WARM_UP:
+            took.append(time.perf_counter() - now)
+    tell_round_trips(took, used)
+
+
+def subscribe(end: Any, address: str, size: int, subscribers: int) -> None:
+    sockets = [end.open("sub", subscribe="") for _ in range(subscribers)]
+    for socket in sockets:
+        end.dial(socket, address)
+    time.sleep(1.0)
+    say(ready=True)
+    count(lambda: sum(end.take(socket, 64) for socket in sockets))
+
+
+def publish(end: Any, address: str, size: int, subscribers: int) -> None:
+    socket = end.open("pub")
+    say(address=end.listen(socket, address))
+    sys.stdin.readline()
+    forever(socket.send, bytes(size))
+
+
+def within(end: Any, role: str, size: int, cpu: str) -> None:
+    """Both ends in threads of this process: the other one may have processor 1, or the same."""
+    kinds = ("pull", "push") if role.startswith("push") else ("rep", "req")
+    here, there = (end.open(kind) for kind in kinds)
+    end.listen(here, "inproc://measured")
+    end.dial(there, "inproc://measured")
+    message = bytes(size)
+
+    def other() -> None:
+        os.sched_setaffinity(0, {1 if role.endswith("apart") else 0})
+        if kinds[0] == "pull":
+            forever(there.send, message)
+        while True:
+            here.send(here.recv())
+
+    threading.Thread(target=other, daemon=True).start()
+    say(address="inproc")
+    if kinds[0] == "pull":
+
+        def some() -> int:
+            for _ in range(100):
+                here.recv()
+            return 100
+
+        count(some)
+
+    def once() -> None:
+        there.send(message)
+        there.recv()
+
+    time_each(once)
+
+
+def count(some: Callable[[], int]) -> None:
+    """How many messages a second `some` returns."""
+    while not some():
+        pass
+    began = time.perf_counter()
+    while time.perf_counter() - began < WARM_UP:
+        some()
+    began, used, messages = time.perf_counter(), cpu_seconds(), 0
+    while (took := time.perf_counter() - began) < WINDOW:
+        messages += some()
+    finish(rate=messages / took, cpu=(cpu_seconds() - used) / max(messages, 1))
+
+
+def flood(some: Callable[[], int]) -> None:
+    """Send for ever; after a window say what a message costs."""
+    messages, began, used, told = 0, time.perf_counter(), cpu_seconds(), False
+    while True:
+        messages += some()
+        if not told and time.perf_counter() - began > WARM_UP + WINDOW:
+            say(cpu=(cpu_seconds() - used) / messages)
+            told = True
+
+
+def time_each(once: Callable[[], object]) -> None:
+    """How long `once` takes."""
+    began = time.perf_counter()
+    while time.perf_counter() - began < WARM_UP:
+        once()
+    took: list[float] = []
+    began = now = time.perf_counter()
+    used = cpu_seconds()
+    while now - began < WINDOW:
+        before = now
+        once()
+        now = time.perf_counter()
+        took.append(now - before)
+    tell_round_trips(took, used)
+
+
+def tell_round_trips(took: list[float], used: float) -> None:
+    took.sort()
+    finish(
+        p50=statistics.median(took) * 1e6,
+        p99=took[len(took) * 99 // 100] * 1e6,
+        cpu=(cpu_seconds() - used) / len(took),
+    )
+
+
+def cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def say(**what: object) -> None:
+    print(json.dumps(what), flush=True)
+
+
+def finish(**what: object) -> None:
+    say(**what)
+    # Nothing is left to be said; the other end is killed.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The engine beside pyzmq, in one table: ``python engine/benches/table.py [--blocks N] [ROW ...]``.
+
+Each figure is the median over blocks; in each block both libraries are measured once, in random order, each by fresh
+processes that are pinned. The ratio is ours to pyzmq's within a block, with the interval of its order statistics that
+holds the true median in at least 95 of 100 cases (with fewer than six blocks: the extremes). Rows whose name does not
+contain one of the arguments are left out.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent / "native"))
+from compare import interval
+
+ENDS = str(Path(__file__).parent / "ends.py")
+LIBRARIES = ("ours", "pyzmq")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `floor` and `aim` bound the ratio: from below for a rate, from above for a time."""
+
+    title: str
+    floor: float
+    aim: float
+    roles: tuple[str, ...] = ("pull", "push")
+    transport: str = "tcp"
+    size: int = 64
+    style: str = "one"
+    cpus: tuple[str, ...] = ("0", "1")
+    library: str | None = None
+    """Against what, if not pyzmq."""
+
+    @property
+    def more_is_better(self) -> bool:
+        return self.roles[0] in ("pull", "pub") or self.style.startswith("push")
+
+
+REP = ("rep", "req")
+SAME, APART = ("0", "0"), ("0", "1")
+ROWS = [
+    Row("push/pull tcp 64 B", 3, 5),
+    Row("push/pull tcp 64 B, many per call", 6, 10, style="many"),
+    Row("push/pull tcp 1 KiB", 2, 3, size=1 << 10),
+    Row("push/pull tcp 64 KiB", 1.2, 1.5, size=64 << 10),
+    Row("push/pull tcp 1 MiB", 1.1, 1.1, size=1 << 20),
+    Row("push/pull ipc 64 B", 3, 5, transport="ipc"),
+    Row("push/pull inproc 64 B", 1, 3, ("inproc",), style="push apart", cpus=("0",)),
+    Row("push/pull tcp 64 B, 4 threads", 1.5, 3, style="threads", cpus=("-", "-")),
+    Row("pub to 100 subs", 2, 5, ("pub", "subs"), style="100"),
+    Row("pub to 1,000 subs", 2, 5, ("pub", "subs"), style="1000"),
+    Row("req/rep tcp 64 B, one core", 0.5, 0.35, REP, cpus=SAME),
+    Row("req/rep tcp 64 B, two cores", 0.4, 0.15, REP, cpus=APART),
+    Row("req/rep tcp 64 B, two cores, against a blocking socket", 1, 1, REP, cpus=APART, library="socket"),
+    Row("req/rep ipc 64 B, one core", 0.6, 0.3, REP, "ipc", cpus=SAME),
+    Row("req/rep ipc 64 B, two cores", 0.6, 0.3, REP, "ipc", cpus=APART),
+    Row("req/rep inproc 64 B, one core", 0.6, 0.3, ("inproc",), style="req", cpus=("0",)),
+    Row("req/rep inproc 64 B, two cores", 0.6, 0.3, ("inproc",), style="req apart", cpus=("0",)),
+    Row("push/pull asyncio 64 B", 4, 10, style="asyncio"),
+    Row("req/rep asyncio 64 B, one core", 0.25, 0.1, REP, style="asyncio", cpus=SAME),
+    Row("req/rep asyncio 64 B, two cores", 0.25, 0.1, REP, style="asyncio", cpus=APART),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The engine beside pyzmq.")
+    parser.add_argument("rows", nargs="*", help="leave out rows whose title contains none of these")
+    parser.add_argument("--blocks", type=int, default=7)
+    chosen = parser.parse_args()
+    rows = [row for row in ROWS if not chosen.rows or any(text in row.title for text in chosen.rows)]
+    print(f"{'':56} {'ours':>11} {'theirs':>11}   {'ratio':22} {'CPU ratio':>9}   floor  aim")
+    for row in rows:
+        show(row, measure(row, chosen.blocks))
+
+
+def measure(row: Row, blocks: int) -> dict[str, list[dict[str, float]]]:
+    against = row.library or "pyzmq"
+    found: dict[str, list[dict[str, float]]] = {"ours": [], against: []}
+    luck = random.Random(row.title)
+    for _ in range(blocks):
+        for library in luck.sample(list(found), 2):
+            found[library].append(read(row, library))
+    return found
+
+
+def read(row: Row, library: str) -> dict[str, float]:
+    """One reading, by fresh processes."""
+    style = "socket" if library == "socket" else row.style
+    with tempfile.TemporaryDirectory() as folder:
+        address = "tcp://127.0.0.1:0" if row.transport == "tcp" else f"ipc://{folder}/end"
+        processes: list[subprocess.Popen[str]] = []
+        try:
+            for role, cpu in zip(row.roles, row.cpus, strict=True):
+                arguments = [sys.executable, ENDS, library, role, address, str(row.size), style, cpu]
+                process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                processes.append(process)
+                if len(processes) == 1:
+                    address = hear(process)["address"]
+            first, last = processes[0], processes[-1]
+            if row.roles[0] == "pub":
+                hear(last)
+                assert first.stdin is not None
+                first.stdin.write("go\n")
+                first.stdin.flush()
+            if row.roles[0] != "pull":
+                return hear(last)
+            reading = hear(first)
+            if row.style in ("one", "many"):
+                reading["cpu"] += hear(last)["cpu"]
+            return reading
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+
+
+def hear(process: subprocess.Popen[str]) -> Any:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"{' '.join(map(str, process.args[1:]))} ended without a word")  # type: ignore[index]
+    return json.loads(line)
+
+
+def show(row: Row, found: dict[str, list[dict[str, float]]]) -> None:
+    ours, theirs = found.values()
+    key = "rate" if row.more_is_better else "p50"
+    ratios = sorted(mine[key] / other[key] for mine, other in zip(ours, theirs, strict=True))
+    low, high = interval(ratios)
+    middle = statistics.median(ratios)
+    cpu = statistics.median(mine["cpu"] / other["cpu"] for mine, other in zip(ours, theirs, strict=True))
+    sign = "≥" if row.more_is_better else "≤"
+    met = middle >= row.floor if row.more_is_better else middle <= row.floor
+    unit = "/s" if row.more_is_better else "µs"
+    figures = "".join(f" {statistics.median(reading[key] for reading in side):9,.4g}{unit}" for side in (ours, theirs))
+    ratio = f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+    print(
+        f"{row.title:56}{figures}   {ratio:22} {cpu:9.2f}   {sign} {row.floor:<4g} {sign} {row.aim:<4g}"
+        f"{'' if met else '  not met'}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
