@@ -89,7 +89,7 @@ async def ask(client: Client, dials: Sequence[tuple[str, int]], *, until: float)
     load = client.workload.load
     luck = client.host.stream("asking")
     if load.open:
-        await _open(client, moments(load, luck, client.host.world.now, client.trace), until)
+        await _open(client, moments(load, luck, max(0.0, client.host.world.now), client.trace), until)
     else:
         for place in range(load.outstanding):
             client.host.spawn(_closed(client, load, client.host.stream(f"asking/{place}"), until))

@@ -175,13 +175,15 @@ impl Client {
         let plan = &workload.plan;
         let owner = Owner::Client(self.number);
         let targets = &plan.clients[self.place].targets;
+        let mut earlier = std::mem::take(&mut self.lines).into_iter();
         let each = if plan.choice == Choice::InTurn { targets.len() } else { 1 };
         for of_socket in targets.chunks(each) {
             let socket = stage.open_socket(self.host, plan.kind, plan.options.clone(), owner)?;
             for (address, endpoint) in of_socket {
                 stage.dial(socket, address, *endpoint)?;
             }
-            self.lines.push(Line::new(socket, plan.kind));
+            let line = Line::new(socket, plan.kind);
+            self.lines.push(earlier.next().map_or(line, |earlier| Line { socket, repeats_seen: 0, ..earlier }));
         }
         self.life += 1;
         let host = self.host;
@@ -214,7 +216,8 @@ impl Client {
                 Manner::Surveying(surveying) => surveying.abandon(&mut act),
             }
         }
-        self.lines.clear();
+        // What was pushed before may still arrive, in this life or the next.
+        self.lines.retain(|line| matches!(line.manner, Manner::Pushing(_)));
     }
 
     /// It is time to ask, if this is still the life in which that was decided. `place` tells the requests of a closed
