@@ -222,6 +222,12 @@ fn a_header_is_for_raw_sockets_and_has_the_protocols_form() {
         if !matches!(kind, Kind::Pair1 | Kind::Bus) {
             assert!(matches!(raw.try_send_message(Time::ZERO, with(&[1])), Err((OpError::State(_), _))), "{kind}");
         }
+        if matches!(kind, Kind::Rep | Kind::Respondent) {
+            for words in [[1, 2], [1 << 31, 1 << 31], [1 << 31, 2]] {
+                let refused = raw.try_send_message(Time::ZERO, with(&words));
+                assert!(matches!(refused, Err((OpError::State(_), _))), "{words:?} is no pipe and an id");
+            }
+        }
         assert!(matches!(raw.open_context(Time::ZERO), Err(OpError::State(_))));
         let bare = raw.try_send_message(Time::ZERO, with(&[]));
         let needs_header = matches!(kind, Kind::Req | Kind::Rep | Kind::Surveyor | Kind::Respondent);

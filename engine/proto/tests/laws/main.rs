@@ -114,6 +114,12 @@ fn header_len(kind: Kind) -> usize {
 }
 
 #[test]
+fn times_are_nanoseconds_and_told_in_seconds() {
+    let time = Time::from_nanos(1_500_000_000);
+    assert_eq!((time.as_nanos(), time.as_secs_f64()), (1_500_000_000, 1.5));
+}
+
+#[test]
 fn no_kind_is_forgotten() {
     let all: BTreeSet<Kind> = Kind::ALL.into();
     assert_eq!(all, KINDS.into());

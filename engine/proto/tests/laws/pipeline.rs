@@ -97,7 +97,9 @@ fn whoever_waits_for_room_is_told_and_has_sent_nothing() {
     let partner = Attachment { peer: Kind::Pull.id(), endpoint: EndpointOptions::default() };
     assert!(!push.is_answered(patient));
     let pipe = push.attach(start, partner).unwrap();
+    assert!(push.is_answered(patient));
     assert_eq!(push.take_answer(patient), Some(Answer::Room));
+    assert!(!push.is_answered(patient));
     assert_eq!((push.stats().sent, push.stats().send_waits, push.stats().timeouts), (0, 3, 2));
     assert_eq!(wait(&mut push, None), Ok(None), "now it is sent");
 

@@ -160,9 +160,11 @@ fn what_a_context_gives_back_it_receives_next() {
     assert_eq!(all_in(&mut world, context), ["a1", "a2"]);
     assert_eq!(all_in(&mut world, ContextId::DEFAULT), ["a1", "a2"]);
     let last = Bytes::from("a2");
-    world.put_back(1, context, last);
+    world.put_back(1, context, last.clone());
     world.end(1, context);
     assert_eq!(world.nodes[1].socket.stats().dropped_received, 1);
+    world.put_back(1, context, last);
+    assert_eq!(world.nodes[1].socket.stats().dropped_received, 2, "it has ended");
 }
 
 #[test]

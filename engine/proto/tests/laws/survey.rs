@@ -184,6 +184,15 @@ fn an_answer_without_room_for_an_id_is_counted() {
 }
 
 #[test]
+fn a_survey_and_its_answer_may_be_empty() {
+    let mut world = World::pair(Kind::Surveyor, &Options::default());
+    world.try_send(0, ContextId::DEFAULT, "").unwrap();
+    assert_eq!(world.try_recv(1, ContextId::DEFAULT).unwrap(), "");
+    world.try_send(1, ContextId::DEFAULT, "").unwrap();
+    assert_eq!(world.recv_all(0), [""]);
+}
+
+#[test]
 fn who_waits_in_a_conversation_of_its_own_hears_its_answer() {
     let mut world = World::pair(Kind::Surveyor, &Options::default());
     let context = world.open(0).unwrap();

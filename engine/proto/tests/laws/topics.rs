@@ -21,6 +21,7 @@ proptest! {
                 _ => prop_assert_eq!(tree.contains(&topic), list.contains(&topic), "{:?}", topic),
             }
             prop_assert_eq!((tree.len(), tree.prefix_bytes()), (list.len(), list.prefix_bytes()));
+            prop_assert!(list.bytes() >= list.prefix_bytes(), "it counts what it holds");
             prop_assert_eq!(tree.is_empty(), list.is_empty());
         }
     }
