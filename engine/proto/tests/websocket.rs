@@ -107,6 +107,16 @@ fn a_server_refuses_what_it_does_not_understand() {
 }
 
 #[test]
+fn a_first_line_that_has_not_ended_may_have_so_many_bytes() {
+    let mut session = Session::server(Kind::Rep, "/", limits());
+    let mut line = BytesMut::from("GET /");
+    line.resize(2 << 10, b'x');
+    assert_eq!(session.next(&mut line, &mut BytesMut::new()), Ok(None));
+    line.extend_from_slice(b"x");
+    assert_eq!(session.next(&mut line, &mut BytesMut::new()), Err(upgrade("its first line is too long")));
+}
+
+#[test]
 fn a_status_is_told_with_what_it_usually_means() {
     for (status, meaning) in
         [(400, ", as a socket of another pattern does"), (404, ", as a listener at another path does"), (503, "")]
