@@ -42,6 +42,11 @@ impl Rotation {
         slot.back().copied()
     }
 
+    /// Whose turn it is, without passing it on.
+    pub fn next(&self) -> Option<PipeId> {
+        self.slots[self.best()?].front().copied()
+    }
+
     /// The priority that the next turn goes to.
     pub fn current(&self) -> Option<Priority> {
         self.best().map(Priority::of_slot)

@@ -195,6 +195,19 @@ impl Pipes {
         room
     }
 
+    /// Is there nothing to transmit?
+    pub(crate) fn is_idle(&self, id: PipeId) -> bool {
+        self.up(id).is_some_and(|pipe| pipe.outbound.is_empty())
+    }
+
+    /// Counts a message that is transmitted without having been queued.
+    pub(crate) fn pass_out(&mut self, id: PipeId, len: usize) {
+        if let Some(pipe) = self.get_mut(id) {
+            pipe.stats.sent += 1;
+            pipe.stats.sent_bytes += len as u64;
+        }
+    }
+
     /// Takes the next message to transmit; also says whether the queue had been full until now.
     pub(crate) fn pop_out(&mut self, id: PipeId) -> Option<(Message, bool)> {
         let pipe = self.get_mut(id)?;
@@ -210,6 +223,19 @@ impl Pipes {
         };
         pipe.inbound.push(message);
         pipe.inbound.len() == 1
+    }
+
+    /// Is it up, and the only one?
+    pub(crate) fn is_alone(&self, id: PipeId) -> bool {
+        self.count == 1 && self.is_up(id)
+    }
+
+    /// Counts a message that is received without having been queued.
+    pub(crate) fn pass_in(&mut self, id: PipeId, len: usize) {
+        if let Some(pipe) = self.get_mut(id) {
+            pipe.stats.received += 1;
+            pipe.stats.received_bytes += len as u64;
+        }
     }
 
     /// Takes the next message to receive; also gives the pipe's priority if that was the last one. A pipe that was

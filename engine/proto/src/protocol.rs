@@ -221,6 +221,16 @@ pub(crate) trait Protocol: fmt::Debug + Send {
     /// Sends, or returns the message: `WouldBlock` if it could be sent later, another error if not.
     fn send(&mut self, io: &mut Io<'_>, context: ContextId, message: Message) -> Result<(), (OpError, Message)>;
 
+    /// May a message from the wire, which is nothing but a body, be received without being queued?
+    fn passes_in(&self, _io: &Io<'_>, _pipe: PipeId) -> bool {
+        false
+    }
+
+    /// Lets a message of `len` bytes of body, and no header, be transmitted without being queued; on which pipe.
+    fn pass_out(&mut self, _io: &mut Io<'_>, _len: usize, _takes: &mut dyn FnMut(PipeId) -> bool) -> Option<PipeId> {
+        None
+    }
+
     /// Receives, or says why not.
     fn recv(&mut self, io: &mut Io<'_>, context: ContextId) -> Result<Message, OpError>;
 

@@ -200,6 +200,38 @@ impl Socket {
         self.send(now, context, Message::new(body)).map_err(|(error, message)| (error, message.body))
     }
 
+    /// Lets a message of `len` bytes pass without queueing it: does and counts all that [`try_send`](Socket::try_send) and
+    /// [`poll_transmit`](Socket::poll_transmit) would, and says on which pipe the body must be transmitted before anything
+    /// else is. None if it must be sent in the ordinary way: only PUSH lets messages pass, to a pipe whose queue is empty
+    /// and whose connection, as `takes` says, will take it.
+    pub fn pass_out(&mut self, now: Time, len: usize, mut takes: impl FnMut(PipeId) -> bool) -> Option<PipeId> {
+        if self.raw || self.check_send(len).is_err() || !self.waiting.is_empty() {
+            return None;
+        }
+        self.act(now, |protocol, io| protocol.pass_out(io, len, &mut takes))
+    }
+
+    /// Lets a message of `len` bytes from the wire pass to the program without queueing it: does and counts all that
+    /// [`handle_message`](Socket::handle_message) and [`try_recv`](Socket::try_recv) would. False if it must go the
+    /// ordinary way: only PULL lets messages pass, if it has one pipe, nothing that came before and nobody who waits.
+    pub fn pass_in(&mut self, now: Time, pipe: PipeId, len: usize) -> bool {
+        let passes = self.passes_in(now, pipe);
+        if passes {
+            self.pipes.pass_in(pipe, len);
+            self.stats.received += 1;
+            self.stats.received_bytes += len as u64;
+        }
+        passes
+    }
+
+    /// Would [`pass_in`](Socket::pass_in) let a message pass?
+    pub fn passes_in(&mut self, now: Time, pipe: PipeId) -> bool {
+        !self.raw
+            && !self.closed
+            && self.waiting.is_empty()
+            && self.act(now, |protocol, io| protocol.passes_in(io, pipe))
+    }
+
     /// The same with a header, on a raw socket.
     pub fn try_send_message(&mut self, now: Time, message: Message) -> Result<(), (OpError, Message)> {
         if !self.raw && !message.header.is_empty() {

@@ -29,6 +29,13 @@ pub fn put_frame(message: &Message, out: &mut BytesMut) {
     out.put_slice(&message.body);
 }
 
+/// Appends a message that is nothing but a body, with its frame.
+pub fn put_body_frame(body: &[u8], out: &mut BytesMut) {
+    out.reserve(FRAME_HEADER_LEN + body.len());
+    out.put_u64(body.len() as u64);
+    out.put_slice(body);
+}
+
 /// The same without the body, which must follow.
 pub fn put_frame_head(message: &Message, out: &mut BytesMut) {
     out.put_u64(message.len() as u64);
@@ -39,6 +46,12 @@ pub fn put_frame_head(message: &Message, out: &mut BytesMut) {
 pub fn put_typed_frame(message: &Message, out: &mut BytesMut) {
     out.put_u8(MESSAGE);
     put_frame(message, out);
+}
+
+/// The same with a message that is nothing but a body.
+pub fn put_typed_body_frame(body: &[u8], out: &mut BytesMut) {
+    out.put_u8(MESSAGE);
+    put_body_frame(body, out);
 }
 
 /// The same without the body, which must follow.
@@ -119,6 +132,19 @@ impl Reader {
         self.whole.advance(self.type_len);
         let len = self.whole.get_u64() as usize;
         Some(self.whole.split_to(len))
+    }
+
+    /// Looks at the message that [`ready`](Reader::ready) would take.
+    pub fn peek(&self) -> Option<&[u8]> {
+        let (head, rest) = self.whole.get(self.type_len..)?.split_first_chunk()?;
+        rest.get(..u64::from_be_bytes(*head) as usize)
+    }
+
+    /// Takes it without keeping it.
+    pub fn skip(&mut self) {
+        if let Some(len) = self.peek().map(<[u8]>::len) {
+            self.whole.advance(self.header_len() + len);
+        }
     }
 
     /// Is nothing left of what it was given, in `buffer` or taken from it?

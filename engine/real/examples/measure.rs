@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use sp_proto::{ContextId, Kind, OpError};
-use sp_real::{EndpointSettings, Socket, SocketOptions};
+use sp_real::{Body, EndpointSettings, Socket, SocketOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,13 +42,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         "pull" => {
             let pull = listen(Kind::Pull, address)?;
-            count(window, || drop(receive(&pull)));
+            let mut own = vec![0; size];
+            count(window, || receive_into(&pull, &mut own));
         }
         "threads" => {
             let pull = listen(Kind::Pull, address)?;
             let push = dial(Kind::Push, address)?;
             thread::spawn(move || flood(&push, size));
-            count(window, || drop(receive(&pull)));
+            let mut own = vec![0; size];
+            count(window, || receive_into(&pull, &mut own));
         }
         other => return Err(format!("there is no role {other}").into()),
     }
@@ -79,11 +81,11 @@ fn flood(push: &Socket, size: usize) {
     // A buffer of the program's own is copied for each message, as in the C programs.
     let own = vec![0; size];
     loop {
-        send(push, Bytes::copy_from_slice(&own));
+        send(push, own.as_slice());
     }
 }
 
-fn send(socket: &Socket, body: Bytes) {
+fn send<'a>(socket: &Socket, body: impl Into<Body<'a>>) {
     if let Err((error, body)) = socket.try_send(ContextId::DEFAULT, body) {
         assert_eq!(error, OpError::WouldBlock);
         let sent = socket.send(ContextId::DEFAULT, body, None, || false);
@@ -95,6 +97,13 @@ fn receive(socket: &Socket) -> Bytes {
     match socket.take(ContextId::DEFAULT) {
         Ok(body) => body,
         Err(_) => socket.recv(ContextId::DEFAULT, None, || false).expect("nobody interrupts").expect("it is open"),
+    }
+}
+
+/// Into a buffer of the program's own, as in the C programs.
+fn receive_into(socket: &Socket, own: &mut [u8]) {
+    if socket.take_with(ContextId::DEFAULT, |body| own.copy_from_slice(body)).is_err() {
+        own.copy_from_slice(&receive(socket));
     }
 }
 

@@ -60,6 +60,22 @@ impl Codec {
         }
     }
 
+    /// Looks at the message that [`ready`](Codec::ready) would take.
+    pub(crate) fn peek(&self) -> Option<&[u8]> {
+        match self {
+            Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.peek(),
+            Codec::Web(_) => None,
+        }
+    }
+
+    /// Takes it without keeping it.
+    pub(crate) fn skip(&mut self) {
+        match self {
+            Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.skip(),
+            Codec::Web(_) => {}
+        }
+    }
+
     /// Is nothing left of what came, in `input` or taken from it?
     pub(crate) fn is_drained(&self, input: &BytesMut) -> bool {
         match self {
@@ -82,6 +98,15 @@ impl Codec {
             Codec::Frames { .. } => wire::put_frame(message, out),
             Codec::TypedFrames { .. } => wire::put_typed_frame(message, out),
             Codec::Web(session) => session.put(message, out),
+        }
+    }
+
+    /// Adds a message that is nothing but a body.
+    pub(crate) fn put_body(&mut self, body: &[u8], out: &mut BytesMut) {
+        match self {
+            Codec::Frames { .. } => wire::put_body_frame(body, out),
+            Codec::TypedFrames { .. } => wire::put_typed_body_frame(body, out),
+            Codec::Web(session) => session.put(&Message::new(Bytes::copy_from_slice(body)), out),
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Connection {
     pub(crate) polled: Interest,
     /// Tells it apart from every other one of its socket, earlier ones too.
     pub(crate) serial: u64,
+    /// Something is encoded for the next write.
+    pub(crate) held: bool,
     way: Way,
     /// The machine's queue is full; nothing is read.
     paused: bool,
@@ -87,6 +89,8 @@ struct ByteWay {
     body: Bytes,
     /// How much of the front of `output` and `body` is no message, or the rest of one whose beginning is written.
     begun: usize,
+    /// Messages have been read that the machine has not been told of: the program can take them as they are.
+    ripe: bool,
     /// Messages in what is sealed but not written.
     sealed: usize,
     /// The kernel's buffer is full; nothing is written.
@@ -108,7 +112,7 @@ impl Connection {
             Stream::Inproc(stream) => Way::Inproc(stream),
         };
         let polled = Interest::NONE;
-        Ok(Connection { endpoint, phase, deadline, polled, serial, way, paused: false, aborted: false })
+        Ok(Connection { endpoint, phase, deadline, polled, serial, held: false, way, paused: false, aborted: false })
     }
 
     pub(crate) fn is_inproc(&self) -> bool {
@@ -252,6 +256,67 @@ impl Connection {
         }
     }
 
+    /// May a small message be added to what will be written next?
+    pub(crate) fn takes(&self) -> bool {
+        matches!(&self.way, Way::Bytes(way)
+            if !way.blocked && way.body.is_empty() && way.output.len() < HELD_AT_ONCE)
+    }
+
+    /// Adds one to what will be written with the next [`write`](Connection::write).
+    pub(crate) fn hold(&mut self, body: &[u8]) {
+        if let Way::Bytes(way) = &mut self.way {
+            way.session.codec.put_body(body, &mut way.output);
+        }
+    }
+
+    /// Lends the next message that has been read, if the machine lets it pass to the program.
+    pub(crate) fn lend<R, T: FnOnce(&[u8]) -> R>(&mut self, now: Time, socket: &mut Socket, take: T) -> Result<R, T> {
+        let (Way::Bytes(way), Phase::Up(pipe)) = (&mut self.way, self.phase) else {
+            return Err(take);
+        };
+        let codec = &mut way.session.codec;
+        match codec.peek() {
+            Some(body) if socket.pass_in(now, pipe, body.len()) => {
+                let taken = take(body);
+                codec.skip();
+                Ok(taken)
+            }
+            _ => Err(take),
+        }
+    }
+
+    /// Takes that message.
+    pub(crate) fn pass(&mut self, now: Time, socket: &mut Socket) -> Option<Bytes> {
+        let (Way::Bytes(way), Phase::Up(pipe)) = (&mut self.way, self.phase) else {
+            return None;
+        };
+        let codec = &mut way.session.codec;
+        let len = codec.peek()?.len();
+        if socket.pass_in(now, pipe, len) { codec.ready() } else { None }
+    }
+
+    /// Has it messages that were read and are left for the program to take?
+    pub(crate) fn is_ripe(&self) -> bool {
+        matches!(&self.way, Way::Bytes(way) if way.ripe)
+    }
+
+    /// Tells the machine of those messages after all.
+    pub(crate) fn digest(&mut self, now: Time, socket: &mut Socket) -> Result<(), DownReason> {
+        if let Way::Bytes(way) = &mut self.way {
+            way.parse(now, socket, self.phase, &mut self.paused, false)?;
+        }
+        Ok(())
+    }
+
+    /// Takes from the machine what will be written with the next [`write`](Connection::write). Says whether that should be
+    /// soon, because it is much.
+    pub(crate) fn encode(&mut self, now: Time, socket: &mut Socket) -> bool {
+        match (&mut self.way, self.phase) {
+            (Way::Bytes(way), Phase::Up(pipe)) if !way.blocked => way.encode(now, socket, pipe, HELD_AT_ONCE),
+            _ => true,
+        }
+    }
+
     /// The descriptor is writable again.
     pub(crate) fn unblock(&mut self) {
         if let Way::Bytes(way) = &mut self.way {
@@ -306,6 +371,7 @@ impl ByteWay {
             output,
             body: Bytes::new(),
             begun,
+            ripe: false,
             sealed: 0,
             blocked: false,
         }
@@ -342,22 +408,15 @@ impl ByteWay {
     ) -> Result<Found, DownReason> {
         // A peer that never stops must not keep the others from being read.
         let mut left = READ_AT_ONCE;
-        while left > 0 {
-            if let Some(peer) = self.parse(now, socket, phase, paused)? {
-                return Ok(Found::Greeting(peer));
-            }
-            if *paused || matches!(phase, Phase::Knocking(_)) {
-                return Ok(Found::Nothing);
-            }
+        let mut found = self.parse(now, socket, phase, paused, false)?;
+        while found.is_none() && left > 0 && !*paused && !self.ripe && !matches!(phase, Phase::Knocking(_)) {
             let Some(count) = self.receive(scratch)? else {
-                return Ok(Found::Nothing);
-            };
-            if count < scratch.len() {
                 break;
-            }
-            left = left.saturating_sub(count);
+            };
+            left = if count < scratch.len() { 0 } else { left.saturating_sub(count) };
+            found = self.parse(now, socket, phase, paused, true)?;
         }
-        Ok(self.parse(now, socket, phase, paused)?.map_or(Found::Nothing, Found::Greeting))
+        Ok(found.map_or(Found::Nothing, Found::Greeting))
     }
 
     /// Receives some bytes into `input`; none if there are none now. Small messages are better off in a piece of memory of
@@ -389,14 +448,17 @@ impl ByteWay {
         Ok(received)
     }
 
-    /// Tells the machine of every whole message in the buffer it has room for; returns the peer's id if it greeted.
+    /// Tells the machine of every whole message in the buffer it has room for; returns the peer's id if it greeted. Messages
+    /// that have just been read and that nobody waits for may be left where they are.
     fn parse(
         &mut self,
         now: Time,
         socket: &mut Socket,
         phase: Phase,
         paused: &mut bool,
+        fresh: bool,
     ) -> Result<Option<u16>, DownReason> {
+        self.ripe = false;
         let codec = &mut self.session.codec;
         loop {
             match phase {
@@ -406,6 +468,10 @@ impl ByteWay {
                     }
                     if !socket.admits(pipe) {
                         *paused = true;
+                        return Ok(None);
+                    }
+                    if fresh && codec.peek().is_some() && socket.passes_in(now, pipe) {
+                        self.ripe = true;
                         return Ok(None);
                     }
                     if let Some(wire) = codec.ready() {
@@ -442,18 +508,25 @@ impl ByteWay {
         }
     }
 
+    /// Encodes what the machine has to transmit, until there are so many bytes or a large body follows them. Says whether
+    /// that is so.
+    fn encode(&mut self, now: Time, socket: &mut Socket, pipe: PipeId, limit: usize) -> bool {
+        while self.output.len() < limit && self.body.is_empty() {
+            let Some(message) = socket.poll_transmit(now, pipe) else {
+                return false;
+            };
+            if message.body.len() < LARGE || self.session.tls.is_some() {
+                self.session.codec.put(&message, &mut self.output);
+            } else if let Some(body) = self.session.codec.put_head(message, &mut self.output) {
+                self.body = body;
+            }
+        }
+        true
+    }
+
     fn transmit(&mut self, now: Time, socket: &mut Socket, pipe: PipeId) -> Result<(), DownReason> {
         loop {
-            while self.output.len() < OUTPUT_AT_ONCE
-                && self.body.is_empty()
-                && let Some(message) = socket.poll_transmit(now, pipe)
-            {
-                if message.body.len() < LARGE || self.session.tls.is_some() {
-                    self.session.codec.put(&message, &mut self.output);
-                } else if let Some(body) = self.session.codec.put_head(message, &mut self.output) {
-                    self.body = body;
-                }
-            }
+            self.encode(now, socket, pipe, OUTPUT_AT_ONCE);
             if self.is_flushed() {
                 return Ok(());
             }
@@ -561,5 +634,7 @@ const READ_AT_ONCE: usize = 1 << 20;
 const BULK: usize = 256 << 10;
 /// Bytes from which on a message is large: it is written from where it is, and read into where it stays.
 const LARGE: usize = 16 << 10;
+/// Bytes of a burst that are encoded and held back.
+const HELD_AT_ONCE: usize = 64 << 10;
 /// Bytes that are encoded before they are written: enough to fill the kernel's buffer in few calls.
 const OUTPUT_AT_ONCE: usize = 256 << 10;

@@ -16,6 +16,7 @@ use sp_proto::{
 };
 
 use crate::bell::Bell;
+use crate::body::Body;
 use crate::clock;
 use crate::connection::{Connection, Found, Peer, Phase};
 use crate::endpoint::{Endpoint, EndpointReport, EndpointSettings, Role};
@@ -56,6 +57,10 @@ pub(crate) struct Core {
     connections: Slab<Connection>,
     /// Which connection a pipe belongs to, by the pipe's slot.
     carriers: Vec<Option<usize>>,
+    /// Connections with messages of a burst that are encoded, but not written yet.
+    held: Vec<usize>,
+    /// A connection with messages that the machine has not been told of: whoever calls next can take them.
+    ripe: Option<usize>,
     /// Connections that have not greeted yet.
     handshakes: Timers<usize>,
     /// Endpoints at which something failed, until it is tried again.
@@ -127,6 +132,8 @@ impl Core {
             endpoints: Slab::new(),
             connections: Slab::new(),
             carriers: Vec::new(),
+            held: Vec::new(),
+            ripe: None,
             handshakes: Timers::default(),
             retries: Timers::default(),
             accepts_failed: 0,
@@ -222,7 +229,7 @@ impl Core {
                     self.connections[key].resume();
                     self.read(now, key);
                 }
-            } else if self.socket.has_output() && self.gather.due().is_none_or(|due| due <= now) {
+            } else if self.has_output() && self.gather.due().is_none_or(|due| due <= now) {
                 self.flush(now);
             } else {
                 return;
@@ -231,7 +238,7 @@ impl Core {
     }
 
     /// Sends at once or not at all.
-    pub(crate) fn try_send(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
+    pub(crate) fn try_send(&mut self, now: Time, context: ContextId, body: Body<'_>) -> Result<(), (OpError, Bytes)> {
         self.hand_over(now, context, body)?;
         self.handed_over(now, 1);
         Ok(())
@@ -242,7 +249,7 @@ impl Core {
         &mut self,
         now: Time,
         context: ContextId,
-        body: Bytes,
+        body: Body<'_>,
     ) -> Result<Vec<Arc<Bell>>, (OpError, Bytes)> {
         self.quiet = true;
         let result = self.try_send(now, context, body);
@@ -257,16 +264,41 @@ impl Core {
         }
     }
 
+    /// Encodes a small body past the machine's queue, if it lets it pass.
+    fn pass_out(&mut self, now: Time, body: &[u8]) -> bool {
+        if body.len() > SMALL_BODY {
+            return false;
+        }
+        let (carriers, connections) = (&self.carriers, &self.connections);
+        let carrier = |pipe: PipeId| carriers.get(pipe.slot()).copied().flatten();
+        let takes = |pipe| carrier(pipe).is_some_and(|key| connections[key].takes());
+        let Some(pipe) = self.socket.pass_out(now, body.len(), takes) else {
+            return false;
+        };
+        if let Some(key) = self.carrier(pipe) {
+            self.hold(key);
+            self.connections[key].hold(body);
+        }
+        true
+    }
+
+    /// Something is encoded for a connection, or will be at once, that is written with the next flush.
+    fn hold(&mut self, key: usize) {
+        if !std::mem::replace(&mut self.connections[key].held, true) {
+            self.held.push(key);
+        }
+    }
+
     /// The same for many, in order; says how many were sent, and gives back the body it stopped at, with the reason.
-    pub(crate) fn try_send_all(
+    pub(crate) fn try_send_all<'a>(
         &mut self,
         now: Time,
         context: ContextId,
-        bodies: impl IntoIterator<Item = Bytes>,
+        bodies: impl IntoIterator<Item = impl Into<Body<'a>>>,
     ) -> (u32, Option<(OpError, Bytes)>) {
         let mut sent = 0;
         let stopped = bodies.into_iter().find_map(|body| {
-            let refused = self.hand_over(now, context, body).err();
+            let refused = self.hand_over(now, context, body.into()).err();
             sent += u32::from(refused.is_none());
             refused
         });
@@ -284,8 +316,11 @@ impl Core {
         self.gather.assumed_time().unwrap_or_else(clock::now)
     }
 
-    fn hand_over(&mut self, now: Time, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
-        match self.socket.try_send(now, context, body) {
+    fn hand_over(&mut self, now: Time, context: ContextId, body: Body<'_>) -> Result<(), (OpError, Bytes)> {
+        if self.encodes_early() && self.pass_out(now, body.bytes()) {
+            return Ok(());
+        }
+        match self.socket.try_send(now, context, body.into_bytes()) {
             Err((OpError::WouldBlock, body)) => {
                 // Perhaps only because messages were held back.
                 self.flush(now);
@@ -297,7 +332,7 @@ impl Core {
 
     /// The machine has so many more messages.
     fn handed_over(&mut self, now: Time, count: u32) {
-        if self.gather.must_write(now, count) {
+        if self.gather.must_write(now, count) || (self.encodes_early() && self.encode(now)) {
             self.flush(now);
         } else if self.carriers.len() > SMALL_CROWD {
             self.gather.queued(clock::now());
@@ -307,11 +342,62 @@ impl Core {
         }
     }
 
+    /// Are messages encoded one by one while they are gathered? The memory of each is then free again for the next, which
+    /// still has it near. Messages to many are rather encoded for one peer after the other.
+    fn encodes_early(&self) -> bool {
+        self.socket.kind() == Kind::Push && self.inproc.is_empty()
+    }
+
+    /// Encodes what the machine has to transmit. Says whether it is much.
+    fn encode(&mut self, now: Time) -> bool {
+        let mut much = false;
+        while let Some(pipe) = self.socket.poll_output() {
+            if let Some(key) = self.carrier(pipe) {
+                self.hold(key);
+                much |= self.connections[key].encode(now, &mut self.socket);
+            }
+        }
+        much
+    }
+
     /// Receives what has been read.
     pub(crate) fn take(&mut self, context: ContextId) -> Result<Bytes, OpError> {
         self.gather.reset();
+        if let Some(key) = self.ripe {
+            match self.connections[key].pass(self.last_turn, &mut self.socket) {
+                Some(body) => return Ok(body),
+                None => self.unripe(),
+            }
+        }
         let now = if self.socket.kind().heeds_time() { clock::now() } else { self.last_turn };
         self.socket.try_recv(now, context)
+    }
+
+    /// The same, where looking at the body is enough.
+    pub(crate) fn take_with<R>(&mut self, context: ContextId, take: impl FnOnce(&[u8]) -> R) -> Result<R, OpError> {
+        let take = match self.ripe {
+            Some(key) => match self.connections[key].lend(self.last_turn, &mut self.socket, take) {
+                Ok(taken) => {
+                    self.gather.reset();
+                    return Ok(taken);
+                }
+                Err(take) => take,
+            },
+            None => take,
+        };
+        self.take(context).map(|body| take(&body))
+    }
+
+    /// Tells the machine of messages that were left for the program to take. To be called before anybody waits for one.
+    pub(crate) fn unripe(&mut self) {
+        let Some(key) = self.ripe.take() else {
+            return;
+        };
+        let now = self.last_turn;
+        match self.connections[key].digest(now, &mut self.socket) {
+            Ok(()) => self.repoll(now, key),
+            Err(reason) => self.drop_connection(now, key, reason),
+        }
     }
 
     /// Is there nothing to tell those who wait, or whoever looks after the socket? So it is after most calls.
@@ -328,6 +414,13 @@ impl Core {
     /// Writes everything that the machine has to transmit.
     pub(crate) fn flush(&mut self, now: Time) {
         let mut wrote = false;
+        while let Some(key) = self.held.pop() {
+            wrote = true;
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.held = false;
+                self.write(now, key);
+            }
+        }
         while let Some(pipe) = self.socket.poll_output() {
             wrote = true;
             if let Some(key) = self.carrier(pipe) {
@@ -335,6 +428,10 @@ impl Core {
             }
         }
         self.gather.wrote(now, if wrote { clock::now() } else { now });
+    }
+
+    fn has_output(&self) -> bool {
+        self.socket.has_output() || !self.held.is_empty()
     }
 
     /// The answer that a thread waits for, if it is there.
@@ -675,10 +772,16 @@ impl Core {
     }
 
     fn read(&mut self, now: Time, key: usize) {
+        self.ripe.take_if(|ripe| *ripe == key);
         while let Some(connection) = self.connections.get_mut(key) {
             match SCRATCH.with_borrow_mut(|scratch| connection.read(now, &mut self.socket, scratch)) {
                 Ok(Found::Greeting(peer)) => self.greet(now, key, peer),
-                Ok(Found::Nothing) => return self.repoll(now, key),
+                Ok(Found::Nothing) => {
+                    if connection.is_ripe() {
+                        self.ripe = Some(key);
+                    }
+                    return self.repoll(now, key);
+                }
                 Err(reason) => return self.drop_connection(now, key, reason),
             }
         }
@@ -759,9 +862,13 @@ impl Core {
 
     /// Ends a connection. `words` say why, if they say more than `reason`.
     fn part(&mut self, now: Time, key: usize, reason: DownReason, words: Option<String>) {
-        let Some(connection) = self.connections.get(key) else {
+        let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        if self.ripe.take_if(|ripe| *ripe == key).is_some() {
+            // It ends for some other reason.
+            let _ = connection.digest(now, &mut self.socket);
+        }
         let (endpoint, phase) = (connection.endpoint, connection.phase);
         let words = words.unwrap_or_else(|| reason.to_string());
         let is_dialer = self.endpoints.get(endpoint).is_some_and(Endpoint::is_dialer);
@@ -774,6 +881,7 @@ impl Core {
             _ => {}
         }
         let mut connection = self.connections.remove(key);
+        self.held.retain(|other| *other != key);
         self.untidy = true;
         let deadline = connection.deadline;
         self.handshakes.cancel(deadline, key);
@@ -873,6 +981,8 @@ const CONNECTION: u64 = 2 << 32;
 const ACCEPTS_AT_ONCE: usize = 64;
 /// How long a listener rests after the system refused it a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Bytes up to which copying a body is cheaper than keeping account of it.
+const SMALL_BODY: usize = 4 << 10;
 /// Connections that are always provided for.
 const SMALL_CROWD: usize = 64;
 const SCRATCH_LEN: usize = 32 << 10;

@@ -8,6 +8,7 @@
 //! Linux 5.11 or later (epoll with waits in nanoseconds).
 
 mod bell;
+mod body;
 mod clock;
 mod codec;
 mod connection;
@@ -26,6 +27,7 @@ mod socket;
 mod spin;
 mod transport;
 
+pub use body::Body;
 pub use clock::now;
 pub use connection::Peer;
 pub use device::{Device, MakeDeviceError};

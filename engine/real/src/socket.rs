@@ -18,6 +18,7 @@ use sp_proto::{
 use thiserror::Error;
 
 use crate::bell::Bell;
+use crate::body::Body;
 use crate::clock::{entropy, now};
 use crate::connection::Peer;
 use crate::core::{Care, Core, hang_bell};
@@ -292,17 +293,21 @@ impl Socket {
 
 /// # Calls that do not wait
 impl Socket {
-    /// Sends at once, or gives the body back.
-    pub fn try_send(&self, context: ContextId, body: Bytes) -> Result<(), (OpError, Bytes)> {
+    /// Sends at once, or gives the body, or its copy, back.
+    pub fn try_send<'a>(&self, context: ContextId, body: impl Into<Body<'a>>) -> Result<(), (OpError, Bytes)> {
         self.try_send_quietly(context, body).map(Bells::sound)
     }
 
     /// The same, but peers within the process are not woken before the bells sound: the caller may have a lock to let go
     /// of first that they will want.
-    pub fn try_send_quietly(&self, context: ContextId, body: Bytes) -> Result<Bells, (OpError, Bytes)> {
+    pub fn try_send_quietly<'a>(
+        &self,
+        context: ContextId,
+        body: impl Into<Body<'a>>,
+    ) -> Result<Bells, (OpError, Bytes)> {
         let mut core = self.shared.core.lock();
         let now = core.send_time();
-        let result = core.try_send_quietly(now, context, body).map(Bells);
+        let result = core.try_send_quietly(now, context, body.into()).map(Bells);
         if result.is_err() || !core.is_as_left() {
             self.shared.leave(core);
         }
@@ -345,12 +350,20 @@ impl Socket {
         result
     }
 
+    /// The same, where looking at the message is enough; `take` must not use the socket.
+    pub fn take_with<R>(&self, context: ContextId, take: impl FnOnce(&[u8]) -> R) -> Result<R, OpError> {
+        let mut core = self.shared.core.lock();
+        let result = core.take_with(context, take);
+        self.shared.after_recv(core);
+        result
+    }
+
     /// Sends as many of these as can be sent at once; says how many, and gives back the body it stopped at, with the
     /// reason.
-    pub fn try_send_all(
+    pub fn try_send_all<'a>(
         &self,
         context: ContextId,
-        bodies: impl IntoIterator<Item = Bytes>,
+        bodies: impl IntoIterator<Item = impl Into<Body<'a>>>,
     ) -> (u32, Option<(OpError, Bytes)>) {
         let mut core = self.shared.core.lock();
         let result = core.try_send_all(now(), context, bodies);
@@ -360,15 +373,21 @@ impl Socket {
         result
     }
 
-    /// Receives what is there already, `limit` messages at most; looks at the descriptors only if there is nothing.
-    pub fn try_recv_all(&self, context: ContextId, limit: usize) -> Result<Vec<Bytes>, OpError> {
+    /// Receives what is there already, `limit` messages at most; looks at the descriptors only if there is nothing. What
+    /// `take` makes of each comes back; it must not use the socket.
+    pub fn try_recv_all<R>(
+        &self,
+        context: ContextId,
+        limit: usize,
+        mut take: impl FnMut(&[u8]) -> R,
+    ) -> Result<Vec<R>, OpError> {
         let mut core = self.shared.core.lock();
         let mut found = Vec::new();
         let mut stopped = None;
         for looked in [false, true] {
             while found.len() < limit && stopped.is_none() {
-                match core.take(context) {
-                    Ok(body) => found.push(body),
+                match core.take_with(context, &mut take) {
+                    Ok(taken) => found.push(taken),
                     Err(error) => stopped = Some(error),
                 }
             }
@@ -432,6 +451,7 @@ impl Socket {
     pub fn submit_recv(&self, context: ContextId, deadline: Option<Time>) -> Ticket {
         let mut core = self.shared.core.lock();
         core.flush(now());
+        core.unripe();
         let ticket = core.socket.submit_recv(now(), context, deadline);
         core.settle(now());
         self.shared.leave(core);
@@ -716,6 +736,7 @@ impl Shared {
     ) -> Result<Answer, Interrupted> {
         core.flush(now());
         core.gather.reset();
+        core.unripe();
         let ticket = submit(&mut core);
         core.settle(now());
         if let Some(answer) = core.take_answer(ticket) {

@@ -169,7 +169,7 @@ fn a_dialer_comes_before_its_listener(place: Place) {
     dial(&push, &address);
     until("it has been refused", || push.last_dial_error().is_some());
     assert!(push.last_dial_error().unwrap().contains(&address));
-    assert_eq!(push.try_send(ContextId::DEFAULT, "m".into()), Err((OpError::WouldBlock, "m".into())));
+    assert_eq!(push.try_send(ContextId::DEFAULT, Bytes::from("m")), Err((OpError::WouldBlock, "m".into())));
     listen(&pull, &address);
     send(&push, "at last");
     assert_eq!(recv(&pull), "at last");

@@ -36,6 +36,10 @@ impl Protocol for Push {
         self.outbox.send(io, message)
     }
 
+    fn pass_out(&mut self, io: &mut Io<'_>, len: usize, takes: &mut dyn FnMut(PipeId) -> bool) -> Option<PipeId> {
+        self.outbox.pass(io, len, takes)
+    }
+
     fn recv(&mut self, _io: &mut Io<'_>, _context: ContextId) -> Result<Message, OpError> {
         Err(OpError::State("a push socket only sends; the other end, pull, receives"))
     }
@@ -86,6 +90,10 @@ impl Protocol for Pull {
 
     fn recv(&mut self, io: &mut Io<'_>, _context: ContextId) -> Result<Message, OpError> {
         self.inbox.recv(io)
+    }
+
+    fn passes_in(&self, io: &Io<'_>, pipe: PipeId) -> bool {
+        self.inbox.passes(io, pipe)
     }
 
     fn put_back(&mut self, _io: &mut Io<'_>, _context: ContextId, message: Message) {

@@ -52,6 +52,24 @@ impl Outbox {
         }
     }
 
+    /// Lets a message pass to the next, if its queue is empty and its connection takes it.
+    pub(crate) fn pass(
+        &mut self,
+        io: &mut Io<'_>,
+        len: usize,
+        takes: &mut dyn FnMut(PipeId) -> bool,
+    ) -> Option<PipeId> {
+        let pipe = self.writable.next()?;
+        if !(io.pipes.is_idle(pipe) && takes(pipe)) {
+            return None;
+        }
+        self.writable.turn();
+        io.stats.sent += 1;
+        io.stats.sent_bytes += len as u64;
+        io.pipes.pass_out(pipe, len);
+        Some(pipe)
+    }
+
     /// Sends to the next, if there is one.
     pub(crate) fn send(&mut self, io: &mut Io<'_>, message: Message) -> Result<(), (OpError, Message)> {
         match self.turn() {
@@ -145,6 +163,12 @@ impl Inbox {
             self.readable.remove(id, priority);
         }
         Some((id, message))
+    }
+
+    /// May a message from a pipe be received without being queued? If nothing comes before it and there are no other
+    /// pipes to be fair to.
+    pub(crate) fn passes(&self, io: &Io<'_>, pipe: PipeId) -> bool {
+        self.returned.is_empty() && self.readable.next().is_none() && io.pipes.is_alone(pipe)
     }
 
     /// What the program gets next.
