@@ -100,6 +100,11 @@ impl Reader {
         Reader { type_len: 1, ..self }
     }
 
+    /// The same where the peer need not greet, because it is known.
+    pub fn without_greeting(self) -> Reader {
+        Reader { greeted: true, ..self }
+    }
+
     /// Has the peer greeted?
     pub fn greeted(&self) -> bool {
         self.greeted
@@ -114,14 +119,19 @@ impl Reader {
         if !self.greeted {
             return self.next_greeting(buffer);
         }
-        if self.whole.is_empty() {
-            let len = self.whole_frames(buffer)?;
-            if len == 0 {
-                return Ok(None);
-            }
-            self.whole = buffer.split_to(len).freeze();
-        }
+        self.cut(buffer)?;
         Ok(self.ready().map(Input::Message))
+    }
+
+    /// The first half of [`next`](Reader::next) once the peer has greeted: finds whole messages, but takes none.
+    pub fn cut(&mut self, buffer: &mut BytesMut) -> Result<(), PeerFault> {
+        if self.greeted && self.whole.is_empty() {
+            let len = self.whole_frames(buffer)?;
+            if len > 0 {
+                self.whole = buffer.split_to(len).freeze();
+            }
+        }
+        Ok(())
     }
 
     /// The next message, if [`next`](Reader::next) has found it already, as it mostly has: that finds many at once.

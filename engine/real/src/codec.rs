@@ -22,7 +22,8 @@ impl Codec {
         let limits = websocket::Limits::with_max_message(max_message);
         match address.transport {
             Transport::Ipc => Codec::TypedFrames { kind, reader: reader.typed() },
-            Transport::Tcp | Transport::Tls | Transport::Inproc => Codec::Frames { kind, reader },
+            Transport::Tcp | Transport::Tls => Codec::Frames { kind, reader },
+            Transport::Inproc => Codec::Frames { kind, reader: reader.without_greeting() },
             Transport::Ws | Transport::Wss if dials => {
                 let (host, path) = (address.authority(), address.path());
                 Codec::Web(Box::new(websocket::Session::client(kind, host, path, limits, seed)))
@@ -49,6 +50,14 @@ impl Codec {
         match self {
             Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.next(input),
             Codec::Web(session) => session.next(input, out),
+        }
+    }
+
+    /// The first half of [`next`](Codec::next), where it has halves: finds whole messages, but takes none.
+    pub(crate) fn cut(&mut self, input: &mut BytesMut) -> Result<(), PeerFault> {
+        match self {
+            Codec::Frames { reader, .. } | Codec::TypedFrames { reader, .. } => reader.cut(input),
+            Codec::Web(_) => Ok(()),
         }
     }
 

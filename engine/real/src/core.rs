@@ -270,8 +270,9 @@ impl Core {
             return false;
         }
         let (carriers, connections) = (&self.carriers, &self.connections);
+        let most = self.socket.options().send_queue;
         let carrier = |pipe: PipeId| carriers.get(pipe.slot()).copied().flatten();
-        let takes = |pipe| carrier(pipe).is_some_and(|key| connections[key].takes());
+        let takes = |pipe| carrier(pipe).is_some_and(|key| connections[key].takes(most));
         let Some(pipe) = self.socket.pass_out(now, body.len(), takes) else {
             return false;
         };
@@ -345,7 +346,7 @@ impl Core {
     /// Are messages encoded one by one while they are gathered? The memory of each is then free again for the next, which
     /// still has it near. Messages to many are rather encoded for one peer after the other.
     fn encodes_early(&self) -> bool {
-        self.socket.kind() == Kind::Push && self.inproc.is_empty()
+        self.socket.kind() == Kind::Push
     }
 
     /// Encodes what the machine has to transmit. Says whether it is much.
@@ -354,7 +355,7 @@ impl Core {
         while let Some(pipe) = self.socket.poll_output() {
             if let Some(key) = self.carrier(pipe) {
                 self.hold(key);
-                much |= self.connections[key].encode(now, &mut self.socket);
+                much |= self.connections[key].gather(now, &mut self.socket);
             }
         }
         much
@@ -363,9 +364,12 @@ impl Core {
     /// Receives what has been read.
     pub(crate) fn take(&mut self, context: ContextId) -> Result<Bytes, OpError> {
         self.gather.reset();
-        if let Some(key) = self.ripe {
-            match self.connections[key].pass(self.last_turn, &mut self.socket) {
+        while let Some(key) = self.ripe {
+            let now = self.last_turn;
+            match self.connections[key].pass(now, &mut self.socket) {
                 Some(body) => return Ok(body),
+                // It rings once, whatever there is.
+                None if self.connections[key].is_inproc() => self.read(now, key),
                 None => self.unripe(),
             }
         }

@@ -1,9 +1,11 @@
-//! Within the process: messages are handed over whole, without bytes and without a copy.
+//! Within the process: messages are handed over whole, without a copy, or many small ones in one piece.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use bytes::BytesMut;
 use parking_lot::{Mutex, MutexGuard};
 use sp_proto::{Address, Kind, Message};
 
@@ -16,6 +18,16 @@ pub(crate) struct Stream {
     peer: Kind,
     inbound: Arc<Lane>,
     outbound: Arc<Lane>,
+    /// What was taken from the lane at one go.
+    taken: VecDeque<Parcel>,
+}
+
+/// What is handed over.
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    Message(Message),
+    /// Small messages with their frames, and how many.
+    Frames(BytesMut, usize),
 }
 
 /// A name that other sockets can dial.
@@ -54,9 +66,13 @@ impl Stream {
         let place = place.ok_or_else(|| io::Error::new(ErrorKind::ConnectionRefused, "nobody listens there"))?;
         let there = Arc::new(Lane::new(door.bell.clone(), place.door.bell.clone()));
         let back = Arc::new(Lane::new(place.door.bell.clone(), door.bell.clone()));
-        place.arrivals.lock().push_back(Stream { peer: door.kind, inbound: there.clone(), outbound: back.clone() });
+        place.arrivals.lock().push_back(Stream::new(door.kind, there.clone(), back.clone()));
         place.door.bell.ring();
-        Ok(Stream { peer: place.door.kind, inbound: back, outbound: there })
+        Ok(Stream::new(place.door.kind, back, there))
+    }
+
+    fn new(peer: Kind, inbound: Arc<Lane>, outbound: Arc<Lane>) -> Stream {
+        Stream { peer, inbound, outbound, taken: VecDeque::new() }
     }
 
     /// What the other side is.
@@ -64,38 +80,57 @@ impl Stream {
         self.peer
     }
 
-    /// Can another message be put?
-    pub(crate) fn has_room(&self) -> bool {
-        let lane = self.outbound.state.lock();
-        !lane.closed && lane.messages.len() < LANE_LIMIT
-    }
-
-    /// Hands a message over. If a bell is given back it has to sound, or the other side does not notice.
+    /// Hands over as much as there is room for. If a bell is given back it has to sound, or the other side does not notice.
+    /// Also says whether there is no more room; this side's bell rings when there is again.
     #[must_use]
-    pub(crate) fn put(&self, message: Message) -> Option<Arc<Bell>> {
-        self.outbound.state.lock().messages.push_back(message);
-        self.outbound.reader.pull().then(|| self.outbound.reader.clone())
+    pub(crate) fn put(&self, mut next: impl FnMut() -> Option<Parcel>) -> (Option<Arc<Bell>>, bool) {
+        let mut lane = self.outbound.state.lock();
+        let mut put = false;
+        while !lane.closed
+            && !lane.is_full()
+            && let Some(parcel) = next()
+        {
+            let (count, bytes) = match &parcel {
+                Parcel::Message(message) => (1, message.len()),
+                Parcel::Frames(frames, count) => (*count, frames.len()),
+            };
+            lane.messages += count;
+            lane.bytes += bytes;
+            lane.parcels.push_back(parcel);
+            put = true;
+        }
+        let full = lane.is_full();
+        drop(lane);
+        ((put && self.outbound.reader.pull()).then(|| self.outbound.reader.clone()), full)
     }
 
-    /// Takes the next message. `Ok(None)`: there is none now; an error: there will not be any more.
-    pub(crate) fn take(&self) -> Result<Option<Message>, Gone> {
-        let mut lane = self.inbound.state.lock();
-        let was_full = lane.messages.len() >= LANE_LIMIT;
-        let message = lane.messages.pop_front();
-        let closed = lane.closed;
-        drop(lane);
-        if was_full {
-            self.inbound.writer.ring();
+    /// Takes the next parcel. `Ok(None)`: there is none now; an error: there will not be any more.
+    pub(crate) fn take(&mut self) -> Result<Option<Parcel>, Gone> {
+        if self.inbound.aborted.load(Ordering::Acquire) {
+            self.taken.clear();
         }
-        match message {
-            None if closed => Err(Gone),
-            message => Ok(message),
+        if self.taken.is_empty() {
+            let mut lane = self.inbound.state.lock();
+            let (was_full, closed) = (lane.is_full(), lane.closed);
+            std::mem::swap(&mut lane.parcels, &mut self.taken);
+            (lane.messages, lane.bytes) = (0, 0);
+            drop(lane);
+            if was_full {
+                self.inbound.writer.ring();
+            }
+            if closed && self.taken.is_empty() {
+                return Err(Gone);
+            }
         }
+        Ok(self.taken.pop_front())
     }
 
     /// Nothing that was put is delivered any more.
     pub(crate) fn abort(&self) {
-        self.outbound.state.lock().messages.clear();
+        self.outbound.aborted.store(true, Ordering::Release);
+        let mut lane = self.outbound.state.lock();
+        lane.parcels.clear();
+        (lane.messages, lane.bytes) = (0, 0);
     }
 }
 
@@ -124,19 +159,29 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct Lane {
     state: Mutex<LaneState>,
+    /// What is under way is lost.
+    aborted: AtomicBool,
     writer: Arc<Bell>,
     reader: Arc<Bell>,
 }
 
 #[derive(Debug, Default)]
 struct LaneState {
-    messages: VecDeque<Message>,
+    parcels: VecDeque<Parcel>,
+    messages: usize,
+    bytes: usize,
     closed: bool,
+}
+
+impl LaneState {
+    fn is_full(&self) -> bool {
+        self.messages >= LANE_LIMIT || self.bytes >= LANE_BYTES
+    }
 }
 
 impl Lane {
     fn new(writer: Arc<Bell>, reader: Arc<Bell>) -> Lane {
-        Lane { state: Mutex::default(), writer, reader }
+        Lane { state: Mutex::default(), aborted: AtomicBool::new(false), writer, reader }
     }
 }
 
@@ -151,4 +196,6 @@ pub(crate) fn hold() -> MutexGuard<'static, Names> {
 static NAMES: Mutex<Names> = Mutex::new(BTreeMap::new());
 
 /// Messages under way in one direction; the queues proper are those of the two sockets.
-const LANE_LIMIT: usize = 64;
+const LANE_LIMIT: usize = 256;
+/// Their bytes, but for the last one.
+const LANE_BYTES: usize = 256 << 10;
