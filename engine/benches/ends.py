@@ -2,8 +2,9 @@
 
 The library is ours or pyzmq, each through its own documented calls. Styles: one call per message; many messages per
 call, where a library has that; asyncio; threads that share one socket (pyzmq's, which cannot be shared, have one each);
-a number of subscribers. A listening end says its address; the measuring end says, as JSON, how many messages a second
-arrived or how long its round trips took in microseconds, and the processor seconds that a message cost it.
+a number of subscribers; messages that come at a given rate; lone ones, each a second after the one before on its
+socket. A listening end says its address; the measuring end says, as JSON, how many messages a second arrived, how long
+its round trips took in microseconds or how late messages were, and the processor seconds that a message cost it.
 """
 
 import asyncio
@@ -22,6 +23,10 @@ WINDOW = 1.0
 WARM_UP = 0.3
 QUEUE = 1_000
 THREADS = 4
+LONELY = 20
+"""Pairs of sockets, each of which sends a lone message a second."""
+LONE_FOR = 10
+PACED_FOR = 3
 
 
 def main() -> None:
@@ -34,6 +39,9 @@ def main() -> None:
         asyncio.run({"pull": apull, "push": apush, "rep": arep, "req": areq}[role](end, address, int(size)))
     elif role in ("subs", "pub"):
         {"subs": subscribe, "pub": publish}[role](end, address, int(size), int(style))
+    elif style == "lone" or style.startswith("paced"):
+        sends = role == "push"
+        {"lone": lone, "paced": paced}[style.split()[0]](end, address, int(size), sends, style)
     elif role == "inproc":
         within(end, style, int(size), cpu)
     else:
@@ -152,6 +160,63 @@ def push(end: Any, address: str, size: int, style: str) -> None:
 def forever(send: Callable[[bytes], object], message: bytes) -> None:
     while True:
         send(message)
+
+
+def paced(end: Any, address: str, size: int, sends: bool, style: str) -> None:
+    """Messages at a rate, whatever became of those before; if the rate is 0, as fast as possible."""
+    socket = end.open("push" if sends else "pull")
+    if not sends:
+        say(address=end.listen(socket, address))
+        socket.recv()
+        took, began, used = [], time.monotonic_ns(), cpu_seconds()
+        now = begin = began + int(WARM_UP * 1e9)
+        messages = 0
+        while now < begin + PACED_FOR * 10**9:
+            meant = int.from_bytes(socket.recv()[:8], "little")
+            now = time.monotonic_ns()
+            messages += 1
+            if meant > begin:
+                took.append(now - meant)
+        tell_lateness(took, rate=messages / (now - began) * 1e9, used=used, messages=messages)
+    end.dial(socket, address)
+    rate, rest = int(style.split()[1]), bytes(size - 8)
+    gap = 1e9 / rate if rate else 0
+    sent, start = 0, time.monotonic_ns()
+    while True:
+        now = time.monotonic_ns()
+        meant = start + int(sent * gap) if gap else now
+        if meant > now:
+            time.sleep((meant - now) / 1e9)
+            continue
+        socket.send(meant.to_bytes(8, "little") + rest)
+        sent += 1
+
+
+def lone(end: Any, address: str, size: int, sends: bool, _style: str) -> None:
+    if not sends:
+        sockets = [end.open("pull") for _ in range(LONELY)]
+        say(address=" ".join(end.listen(socket, address) for socket in sockets))
+        took: list[int] = []
+
+        def listen(socket: Any) -> None:
+            socket.recv()
+            while True:
+                meant = int.from_bytes(socket.recv()[:8], "little")
+                took.append(time.monotonic_ns() - meant)
+
+        for socket in sockets:
+            threading.Thread(target=listen, args=(socket,), daemon=True).start()
+        used = cpu_seconds()
+        time.sleep(LONE_FOR)
+        tell_lateness(took, rate=len(took) / LONE_FOR, used=used, messages=len(took))
+    sockets = [end.open("push") for _ in range(LONELY)]
+    for socket, place in zip(sockets, address.split(), strict=True):
+        end.dial(socket, place)
+    rest, start, sent = bytes(size - 8), time.monotonic(), 0
+    while True:
+        time.sleep(max(0, start + sent / LONELY - time.monotonic()))
+        sockets[sent % LONELY].send(time.monotonic_ns().to_bytes(8, "little") + rest)
+        sent += 1
 
 
 def rep(end: Any, address: str, size: int, style: str) -> None:
@@ -342,6 +407,17 @@ def tell_round_trips(took: list[float], used: float) -> None:
         p50=statistics.median(took) * 1e6,
         p99=took[len(took) * 99 // 100] * 1e6,
         cpu=(cpu_seconds() - used) / len(took),
+    )
+
+
+def tell_lateness(took: list[int], rate: float, used: float, messages: int) -> None:
+    took.sort()
+    finish(
+        rate=rate,
+        p50=statistics.median(took) / 1e3,
+        p99=took[len(took) * 99 // 100] / 1e3,
+        p999=took[len(took) * 999 // 1000] / 1e3,
+        cpu=(cpu_seconds() - used) / max(messages, 1),
     )
 
 

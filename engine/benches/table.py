@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,20 @@ class Row:
     cpus: tuple[str, ...] = ("0", "1")
     library: str | None = None
     """Against what, if not pyzmq."""
+    figures: tuple[str, ...] = ()
+    """What is compared, if not messages a second or the median of a time."""
+    beside: bool = False
+    """Another program keeps a processor busy, wherever the kernel puts it."""
 
     @property
-    def more_is_better(self) -> bool:
-        return self.roles[0] in ("pull", "pub") or self.style.startswith("push")
+    def keys(self) -> tuple[str, ...]:
+        is_rate = self.roles[0] in ("pull", "pub") or self.style.startswith("push")
+        return self.figures or ("rate" if is_rate else "p50",)
 
 
+NAMES = {"rate": "a second", "p50": "median", "p99": "p99", "p999": "p99.9"}
 REP = ("rep", "req")
+TAIL, FAR_TAIL = ("p50", "p99"), ("p50", "p99", "p999")
 SAME, APART = ("0", "0"), ("0", "1")
 ROWS = [
     Row("push/pull tcp 64 B", 3, 5),
@@ -64,6 +71,12 @@ ROWS = [
     Row("req/rep ipc 64 B, two cores", 0.6, 0.3, REP, "ipc", cpus=APART),
     Row("req/rep inproc 64 B, one core", 0.6, 0.3, ("inproc",), style="req", cpus=("0",)),
     Row("req/rep inproc 64 B, two cores", 0.6, 0.3, ("inproc",), style="req apart", cpus=("0",)),
+    Row("push/pull tcp 64 B, beside a busy process", 1, 3, beside=True),
+    Row("req/rep tcp 64 B, two cores, beside a busy process", 1, 0.5, REP, cpus=APART, beside=True, figures=TAIL),
+    Row("a lone message after 1 s", 1, 0.5, style="lone", figures=("p50", "p99")),
+    Row("a tenth of pyzmq's maximum", 1, 1, style="paced 0.1", figures=FAR_TAIL),
+    Row("half of pyzmq's maximum", 1, 1, style="paced 0.5", figures=FAR_TAIL),
+    Row("four fifths of pyzmq's maximum", 1, 1, style="paced 0.8", figures=FAR_TAIL),
     Row("push/pull asyncio 64 B", 4, 10, style="asyncio"),
     Row("req/rep asyncio 64 B, one core", 0.25, 0.1, REP, style="asyncio", cpus=SAME),
     Row("req/rep asyncio 64 B, two cores", 0.25, 0.1, REP, style="asyncio", cpus=APART),
@@ -76,9 +89,23 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=7)
     chosen = parser.parse_args()
     rows = [row for row in ROWS if not chosen.rows or any(text in row.title for text in chosen.rows)]
-    print(f"{'':56} {'ours':>11} {'theirs':>11}   {'ratio':22} {'CPU ratio':>9}   floor  aim")
+    print(f"{'':64} {'ours':>11} {'theirs':>11}   {'ratio':22} {'CPU ratio':>9}   floor  aim")
+    if any(row.style.startswith("paced") for row in rows):
+        rows = pace(rows)
     for row in rows:
         show(row, measure(row, chosen.blocks))
+
+
+def pace(rows: list[Row]) -> list[Row]:
+    """Give the rows that are paced their rates: parts of what pyzmq can do here."""
+    flat_out = Row("", 1, 1, style="paced 0")
+    most = statistics.median(read(flat_out, "pyzmq")["rate"] for _ in range(3))
+    print(f"pyzmq's maximum where each message says when it was sent: {most:,.0f}/s")
+    paced = [row.style.split() for row in rows]
+    return [
+        replace(row, style=f"paced {most * float(style[1]):.0f}") if style[0] == "paced" else row
+        for row, style in zip(rows, paced, strict=True)
+    ]
 
 
 def measure(row: Row, blocks: int) -> dict[str, list[dict[str, float]]]:
@@ -97,6 +124,7 @@ def read(row: Row, library: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         address = "tcp://127.0.0.1:0" if row.transport == "tcp" else f"ipc://{folder}/end"
         processes: list[subprocess.Popen[str]] = []
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if row.beside else None
         try:
             for role, cpu in zip(row.roles, row.cpus, strict=True):
                 arguments = [sys.executable, ENDS, library, role, address, str(row.size), style, cpu]
@@ -117,6 +145,9 @@ def read(row: Row, library: str) -> dict[str, float]:
                 reading["cpu"] += hear(last)["cpu"]
             return reading
         finally:
+            if busy:
+                busy.kill()
+                busy.wait()
             for process in processes:
                 process.kill()
                 process.wait()
@@ -132,18 +163,24 @@ def hear(process: subprocess.Popen[str]) -> Any:
 
 def show(row: Row, found: dict[str, list[dict[str, float]]]) -> None:
     ours, theirs = found.values()
-    key = "rate" if row.more_is_better else "p50"
+    for key in row.keys:
+        show_figure(row, key, ours, theirs)
+
+
+def show_figure(row: Row, key: str, ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> None:
+    more_is_better = key == "rate"
     ratios = sorted(mine[key] / other[key] for mine, other in zip(ours, theirs, strict=True))
     low, high = interval(ratios)
     middle = statistics.median(ratios)
     cpu = statistics.median(mine["cpu"] / other["cpu"] for mine, other in zip(ours, theirs, strict=True))
-    sign = "≥" if row.more_is_better else "≤"
-    met = middle >= row.floor if row.more_is_better else middle <= row.floor
-    unit = "/s" if row.more_is_better else "µs"
+    sign = "≥" if more_is_better else "≤"
+    met = middle >= row.floor if more_is_better else middle <= row.floor
+    unit = "/s" if more_is_better else "µs"
+    title = row.title + (f", {NAMES[key]}" if row.figures else "")
     figures = "".join(f" {statistics.median(reading[key] for reading in side):9,.4g}{unit}" for side in (ours, theirs))
     ratio = f"{middle:.2f} [{low:.2f}, {high:.2f}]"
     print(
-        f"{row.title:56}{figures}   {ratio:22} {cpu:9.2f}   {sign} {row.floor:<4g} {sign} {row.aim:<4g}"
+        f"{title:64}{figures}   {ratio:22} {cpu:9.2f}   {sign} {row.floor:<4g} {sign} {row.aim:<4g}"
         f"{'' if met else '  not met'}",
         flush=True,
     )
