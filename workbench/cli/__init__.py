@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from workbench.cli import cat, compare, discovery, explain, lint, list_, peers, report, run, schema, validate, verify
+from workbench.cli import (
+    cat,
+    check,
+    compare,
+    discovery,
+    explain,
+    lint,
+    list_,
+    peers,
+    report,
+    run,
+    schema,
+    validate,
+    verify,
+)
 
 INTERRUPTED = 130
 CLOSED = 141
@@ -30,6 +44,7 @@ app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("verify")(verify.command)
 app.command("validate")(validate.command)
+app.command("check")(check.command)
 app.command("peers")(peers.command)
 app.command("cat")(cat.command)
 app.add_typer(discovery.app, name="discovery")
