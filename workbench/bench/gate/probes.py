@@ -137,7 +137,7 @@ def publish(exact: bool) -> Operate:
 
 
 def simulator(_exact: bool) -> Operate:
-    """Half a millisecond of a simulated network: two sites, four servers, eight clients with priorities."""
+    """Eight milliseconds of a simulated network: two sites, four servers, eight clients with priorities."""
     from workbench.engine.rhythm import Rhythm
     from workbench.engine.virtual import VirtualWorld
 
@@ -155,11 +155,11 @@ def simulator(_exact: bool) -> Operate:
         dials = [(address, 1 + (rank + number) % 2) for rank, (_, address) in enumerate(servers)]
         clients.append((f"client{number}", dials))
     world.add_workload("users", "req", clients, load=Rhythm(kind="poisson", rate=500.0))
-    return _simulated(world, 0.0005)
+    return _simulated(world, 0.008)
 
 
 def queue(_exact: bool) -> Operate:
-    """Ten seconds of a simulated queue without a network, one request a second."""
+    """Two hundred seconds of a simulated queue without a network, one request a second."""
     from workbench.engine.rhythm import Rhythm
     from workbench.engine.virtual import VirtualWorld
 
@@ -168,7 +168,7 @@ def queue(_exact: bool) -> Operate:
         world.host(name)
     world.add_station("queue", ["server"], time=("exponential", 0.9, 0.0), queue=1_000_000)
     world.add_crowd("users", "queue", [("asker", [(0, 1)])], load=Rhythm(kind="poisson", rate=1.0), timeout=1e6)
-    return _simulated(world, 10.0)
+    return _simulated(world, 200.0)
 
 
 def behaviours(_exact: bool) -> Operate:
@@ -205,8 +205,8 @@ PROBES = {
         Probe("inproc", inproc, counted=30, warm=200, timed=False),
         Probe("round-trip", round_trip, counted=15, warm=100),
         Probe("publish", publish, counted=4, warm=50, timed=False),
-        Probe("simulator", simulator, counted=4, warm=20_000),
-        Probe("queue", queue, counted=4, warm=20_000, timed=False),
+        Probe("simulator", simulator, counted=1, warm=500),
+        Probe("queue", queue, counted=1, warm=500, timed=False),
         Probe("behaviours", behaviours, counted=2, warm=500),
     )
 }
