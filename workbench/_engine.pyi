@@ -7,10 +7,11 @@ Times are seconds as floats unless a name says nanoseconds (`_ns`). Operations r
 from collections.abc import Iterable
 from typing import Any, TypeAlias, final
 
+from workbench.engine.forward import Forward
 from workbench.engine.rhythm import Drawn, Rhythm
 from workbench.engine.window import Window
 
-__all__ = ["Device", "Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "__version__"]
+__all__ = ["Device", "Meter", "NativeWorld", "RealSocket", "Relay", "Stream", "TopicIndex", "__version__"]
 
 __version__: str
 
@@ -216,6 +217,40 @@ class Stream:
         """Draw a duration from a named distribution. Raises OptionError."""
 
 @final
+class TopicIndex:
+    """Subscriptions in one of the engine's structures. Keys are all `width` bytes long, one behind the other."""
+
+    def __new__(cls, kind: str) -> TopicIndex:
+        """Make an empty one: list, radix or trie. Raises OptionError."""
+
+    def fill(self, keys: bytes, width: int) -> None:
+        """Subscribe to keys that are all different; into a list that is empty."""
+
+    def add(self, keys: bytes, width: int) -> float:
+        """Subscribe to each; return how many seconds that took. Raises OptionError."""
+
+    def remove(self, keys: bytes, width: int) -> float:
+        """Take a subscription to each back; return how many seconds that took. Raises OptionError."""
+
+    def matches(self, bodies: bytes, width: int) -> tuple[float, int]:
+        """Ask of each body whether it is wanted; return how many seconds that took, and how many are."""
+
+    def __len__(self) -> int:
+        """Return how many different keys there are."""
+
+    def bytes(self) -> int:
+        """Return how many bytes it holds, itself included, without what the allocator adds."""
+
+    def nodes(self) -> int:
+        """Return how many nodes it has; of a list, parts."""
+
+    def layouts(self) -> list[tuple[str, int, int]]:
+        """Return (library, nodes, bytes) of the same keys as libraries lay them out, what the allocator adds included.
+
+        A trie as libzmq's trie, a radix tree as libzmq's radix tree and as nanomsg's Patricia trie; a list as none.
+        """
+
+@final
 class Meter:
     """Counts what becomes of the requests of a workload. Times are seconds of the world."""
 
@@ -233,6 +268,15 @@ class Meter:
 
     def repeated(self, count: int, now: float) -> None:
         """So many requests were sent again."""
+
+    def replied(self, sent_at: float, now: float) -> None:
+        """One of the answers to a survey has come in time."""
+
+    def missed(self, sent_at: float, count: int) -> None:
+        """So many answers to a survey have not come in time."""
+
+    def straggled(self, sent_at: float, now: float) -> None:
+        """One of those has come after all."""
 
     def snapshot(self) -> dict[str, Any]:
         """Return all counts as plain lists and numbers.
@@ -299,15 +343,19 @@ class NativeWorld:
         self,
         name: str,
         kind: str,
-        instances: list[tuple[int, str]],
+        instances: list[tuple[int, str, float]],
         *,
         workers: int = 1,
         time: Drawn = ...,
         reply: int = 64,
         patience: float | None = None,
+        forward: Forward | None = None,
         **options: float | str,
     ) -> int:
-        """Start a service (kind rep, pull or sub) on hosts, each with its address; options are those of its sockets."""
+        """Start a service (kind rep, respondent, pull or sub) on hosts, each with its address and its slowness.
+
+        With `forward` it hands on what it has worked on. Options are those of its own sockets.
+        """
 
     def add_workload(
         self,
@@ -320,9 +368,15 @@ class NativeWorld:
         routing: str = "round-robin",
         size: int = 64,
         timeout: float = 5.0,
+        deadline: float | None = None,
+        receivers: int | None = None,
         **options: float | str,
     ) -> int:
-        """Start a workload (kind req, push or pub) on hosts, each with the addresses and priorities that it dials."""
+        """Start a workload (kind req, surveyor, push or pub) on hosts, each with the addresses and priorities it dials.
+
+        `deadline` is when a survey counts as it is, while who is late is heard until the socket's survey ends;
+        `receivers` how many receive each message in the end, if not those that are dialled.
+        """
 
     def add_station(
         self,
@@ -434,6 +488,9 @@ class NativeWorld:
 
     def served(self, service: int) -> list[int]:
         """Return how many requests each instance of a service has served."""
+
+    def busy(self, service: int) -> list[float]:
+        """Return how long the workers of each instance have been busy, in seconds."""
 
     def gave_up(self, service: int) -> list[int | None]:
         """Return when each instance of a service has given up for lack of patience, in nanoseconds."""

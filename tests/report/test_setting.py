@@ -17,7 +17,9 @@ run: {duration: 10 s}
 
 
 def test_a_setting_has_the_question_and_the_windows_of_the_faults() -> None:
-    assert read(SCENARIO) == Setting("What then?", (Window(2.0, 5.0, "foo at a down"), Window(4.0, None, "a – b cut")))
+    assert read(SCENARIO) == Setting(
+        "What then?", (Window(2.0, 5.0, "foo at a down"), Window(4.0, None, "a – b cut")), ({},)
+    )
 
 
 def test_a_text_no_longer_understood_has_an_empty_setting() -> None:

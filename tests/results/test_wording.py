@@ -73,9 +73,9 @@ def test_metrics_are_said_in_words() -> None:
 
 def test_units_are_those_the_scenario_language_expects() -> None:
     from workbench.scenario.expect import METRICS
-    from workbench.scenario.units import DURATION, FRACTION, RATE
+    from workbench.scenario.units import DURATION, FRACTION, RATE, SIZE
 
-    units = {id(DURATION): "s", id(FRACTION): "1", id(RATE): "1/s", id(None): "count"}
+    units = {id(DURATION): "s", id(FRACTION): "1", id(RATE): "1/s", id(SIZE): "B", id(None): "count"}
     assert {name: wording.metric_unit(name) for name in METRICS} == {
         name: units[id(kind)] for name, (kind, _) in METRICS.items()
     }

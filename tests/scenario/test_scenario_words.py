@@ -225,7 +225,7 @@ def test_no_text_does_worse_than_a_quantity_error(text: str, parser: Any) -> Non
 @given(st.sampled_from(sorted(METRICS)), st.sampled_from(["<", "<=", "==", ">", ">=", "!="]), st.floats(0, 1))
 def test_every_metric_can_be_expected(name: str, op: str, value: float) -> None:
     kind = METRICS[name][0]
-    unit = "" if kind is None else {"%": " %", "s": " s", "/s": "/s"}[kind.base]
+    unit = "" if kind is None else {"%": " %", "s": " s", "/s": "/s", "B": " B"}[kind.base]
     expectation = parse_expectation(f"{name} {op} {value:.6f}{unit}")
     assert expectation.op == op
     assert parse_expectation(expectation._spelled()) == expectation

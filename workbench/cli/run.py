@@ -144,6 +144,8 @@ def _runner(scenario: "Scenario") -> "Callable[[_Task], Outcome]":
     """What runs this scenario: the simulator, the stage of real processes, or the measuring bench."""
     if scenario.run.world == "virtual":
         return _simulate
+    if _is_about_subscriptions(scenario):
+        return _subscribe
     return _measure if _is_measurement(scenario) else _play
 
 
@@ -179,6 +181,19 @@ def _measure(task: _Task) -> "Outcome":
     return Outcome(measured.replications, measured.links, measured.verdicts, measured.notes)
 
 
+def _subscribe(task: _Task) -> "Outcome":
+    from workbench.bench.subscriptions import measure
+    from workbench.model.conclude import Outcome
+
+    runs = measure(task.scenario, task.points, task.count, writer=task.writer, tell=task.tell)
+    return Outcome(runs, notes=sorted({note for run in runs for note in run.notes}))
+
+
+def _is_about_subscriptions(scenario: "Scenario") -> bool:
+    """Does it measure what subscriptions take?"""
+    return any(service.subscriptions is not None for service in scenario.services.values())
+
+
 def _is_measurement(scenario: "Scenario") -> bool:
     """Does it measure the libraries themselves, each workload in a run of its own?
 
@@ -186,6 +201,8 @@ def _is_measurement(scenario: "Scenario") -> bool:
     """
     if scenario.run.world != "real":
         return False
+    if _is_about_subscriptions(scenario):
+        return True
     asked = scenario.library != "ours" or scenario.placement != "unpinned"
     swept = {"library", "placement"} & scenario.sweep.keys()
     loads = scenario.workloads.values()

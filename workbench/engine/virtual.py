@@ -28,6 +28,7 @@ from simpy.events import Event, EventPriority, Process
 
 from workbench._engine import NativeWorld, Stream
 from workbench.engine import errors
+from workbench.engine.forward import Forward
 from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.window import Window
 from workbench.engine.world import Data, Kind, Topic, WhenFull, duration, observation, topic_bytes
@@ -103,16 +104,31 @@ class VirtualWorld(simpy.Environment):
         time: Drawn = NOTHING,
         reply: int = 64,
         patience: float | None = None,
+        straggler: float = 1.0,
+        forward: Forward | None = None,
         **options: float | str,
     ) -> None:
-        """Start a native service (kind rep, pull or sub): `instances` are pairs of a host and where it listens.
+        """Start a native service (kind rep, respondent, pull or sub): `instances` are pairs of a host and where it
+        listens.
 
-        Each has `workers` that take `time` for one request; replies have `reply` bytes. A subscriber that receives
-        something older than its `patience` kills its host. Options are those of sockets.
+        Each has `workers` that take `time` for one request, the first instance `straggler` times as long; replies have
+        `reply` bytes. A subscriber that receives something older than its `patience` kills its host. With `forward` it
+        hands on what it has worked on. Options are those of sockets.
         """
-        hosts = [(self._hosts[host].number, address) for host, address in instances]
+        hosts = [
+            (self._hosts[host].number, address, 1.0 if place else straggler)
+            for place, (host, address) in enumerate(instances)
+        ]
         self._services[name] = self._native.add_service(
-            name, kind, hosts, workers=workers, time=time, reply=reply, patience=patience, **options
+            name,
+            kind,
+            hosts,
+            workers=workers,
+            time=time,
+            reply=reply,
+            patience=patience,
+            forward=forward,
+            **options,
         )
         self._collect()
 
@@ -127,14 +143,18 @@ class VirtualWorld(simpy.Environment):
         routing: str = "round-robin",
         size: int = 64,
         timeout: float = 5.0,
+        deadline: float | None = None,
+        receivers: int | None = None,
         **options: float | str,
     ) -> None:
-        """Start a native workload (kind req, push or pub): `clients` are pairs of a host and what it dials, each an
-        address and a priority.
+        """Start a native workload (kind req, surveyor, push or pub): `clients` are pairs of a host and what it dials,
+        each an address and a priority.
 
         `load` is how each client asks; a flood goes with push only. With a `routing` of random, least-outstanding,
         power-of-two or sticky a client has a socket for each address and chooses for itself; with round-robin or
-        priority its one socket does. What is measured, `window` says; options are those of the clients' sockets.
+        priority its one socket does. A survey counts as it is at the `deadline`; who is late is heard until the survey
+        of the socket ends. `receivers` is how many receive each message in the end, if not those that are dialled.
+        What is measured, `window` says; options are those of the clients' sockets.
         """
         cast = [(self._hosts[host].number, list(dials)) for host, dials in clients]
         self._workloads[name] = self._native.add_workload(
@@ -146,6 +166,8 @@ class VirtualWorld(simpy.Environment):
             routing=routing,
             size=size,
             timeout=timeout,
+            deadline=deadline,
+            receivers=receivers,
             **options,
         )
         self._collect()
@@ -266,6 +288,10 @@ class VirtualWorld(simpy.Environment):
         if service in self._stations:
             return self._native.served_at(self._stations[service])
         return self._native.served(self._services[service])
+
+    def busy(self, service: str) -> list[float]:
+        """Return how many seconds the workers of each instance of a native service have been busy, all together."""
+        return self._native.busy(self._services[service])
 
     def gave_up(self, service: str) -> list[float | None]:
         """Return when each instance of a native service has given up for lack of patience, in seconds."""

@@ -4,6 +4,7 @@ Both worlds play the same cast. Names are stable: luck hangs on them.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from workbench.scenario import Scenario, Service, Workload
@@ -40,7 +41,14 @@ class Cast:
 
     def of(self, role: str, owner: str) -> tuple[Part, ...]:
         """The hosts of one service or workload, in order."""
-        return tuple(part for part in self.parts if part.role == role and part.owner == owner)
+        return self._by_owner.get((role, owner), ())
+
+    @cached_property
+    def _by_owner(self) -> dict[tuple[str, str], tuple[Part, ...]]:
+        found: dict[tuple[str, str], list[Part]] = {}
+        for part in self.parts:
+            found.setdefault((part.role, part.owner), []).append(part)
+        return {owner: tuple(parts) for owner, parts in found.items()}
 
     def service(self, part: Part) -> Service:
         """The declared service that a host plays."""
@@ -59,6 +67,23 @@ class Cast:
         workload = self.workload(part)
         policy = workload.routing or self.scenario.routing
         instances = self.of("service", workload.to)
+        if self.scenario.services[workload.to].breadth is not None:
+            instances = instances[:1]
+        return self._reach(part, instances, policy)
+
+    def hands_on(self, part: Part) -> tuple[Dial, ...]:
+        """Whom an instance of a service dials to hand on to: its children in a tree, or all of the next stage."""
+        service = self.service(part)
+        if service.breadth is not None:
+            tree = self.of("service", part.owner)
+            first = part.number - tree[0].number
+            first = service.breadth * first + 1
+            return tuple(Dial(child, 8) for child in tree[first : first + service.breadth])
+        if service.to is None:
+            return ()
+        return self._reach(part, self.of("service", service.to), self.scenario.routing)
+
+    def _reach(self, part: Part, instances: tuple[Part, ...], policy: str) -> tuple[Dial, ...]:
         near = self._by_distance(part.site, {target.site for target in instances})
         dials = []
         for rank, site in enumerate(near):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.report import plots, style
+from workbench.report import curves, plots, style, tables
 from workbench.report.setting import Setting
 from workbench.report.tables import short_metrics
 from workbench.results.result import Result
@@ -29,7 +29,10 @@ class Picture:
 def pictures(run: Run, setting: Setting) -> list[Picture]:
     """All figures that the run's result allows, the one that answers the question first."""
     result = run.result
+    shown = shown_metrics(result)
+    asked = [name for name in setting.compared if name in tables.all_metrics(result)]
     drawn = {
+        "curves": curves.curves(result, asked or shown, setting.theory, beside=_BESIDE),
         "answers-over-time": plots.answers_over_time(result, setting.windows),
         "libraries": plots.libraries(result),
         "latency": plots.distribution(result, _histogram(result, "latency")),
@@ -37,7 +40,7 @@ def pictures(run: Run, setting: Setting) -> list[Picture]:
     }
     # The bars of a comparison of libraries already show every metric with its interval.
     if drawn["libraries"] is None:
-        drawn["metrics"] = plots.intervals(result, shown_metrics(result))
+        drawn["metrics"] = plots.intervals(result, shown, setting.theory)
     return _finished(drawn, provenance(run))
 
 
@@ -94,7 +97,12 @@ _TAIL = (
     "take longer than a given time. The line is all replications together, the band reaches from the fastest "
     "replication to the slowest."
 )
+_BESIDE = {"subscription.bytes": ("subscription.zeromq", "as libzmq lays it out")}
 _CAPTIONS = {
+    "curves": (
+        "What the scenario asks for, over the number that it varies. The bands are 95 % intervals over the "
+        "replications; dashed, where a formula is known, what theory says."
+    ),
     "answers-over-time": (
         "Who answered, over time. The white line is the mean over the replications, the dark band around it holds 95 % "
         "of them; the hatched time is a fault's."
@@ -105,7 +113,10 @@ _CAPTIONS = {
     ),
     "latency": f"How many answers {_TAIL}",
     "round-trip": f"How many round trips {_TAIL}",
-    "metrics": "Each metric with its 95 % interval over the replications.",
+    "metrics": (
+        "Each metric with its 95 % interval over the replications. A cross is what theory says, where a formula is "
+        "known."
+    ),
     "worlds-latency": (
         "The distribution of latency, simulated and measured. Where the two agree the lines cover each other."
     ),

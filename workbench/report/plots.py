@@ -106,13 +106,18 @@ def distribution(result: Result, histogram: str = "latency") -> Figure | None:
     return figure
 
 
-def intervals(result: Result, metrics: Sequence[str]) -> Figure | None:
-    """Each metric at each point with its 95 % interval; one panel per metric, one row per point."""
+def intervals(result: Result, metrics: Sequence[str], theory: Sequence[Mapping[str, float]] = ()) -> Figure | None:
+    """Each metric at each point with its 95 % interval; one panel per metric, one row per point.
+
+    `theory` is what it says of the metrics, for each point.
+    """
     points = list(result.points)[:MOST_PANELS]
     series = {
         setting_label(point.set): (style.POINTS[place % len(style.POINTS)], point) for place, point in enumerate(points)
     }
-    return _forest([{name: (colour, point.metrics) for name, (colour, point) in series.items()}], metrics, [""])
+    said = {setting_label(point.set): values for point, values in zip(points, theory, strict=False)}
+    sides = [{name: (colour, point.metrics) for name, (colour, point) in series.items()}]
+    return _forest(sides, metrics, [""], said)
 
 
 def libraries(
@@ -297,7 +302,10 @@ def _plain_log(axis: Any) -> None:
 
 
 def _forest(
-    sides: Sequence[Mapping[str, tuple[str, Mapping[str, Estimate]]]], metrics: Sequence[str], names: Sequence[str]
+    sides: Sequence[Mapping[str, tuple[str, Mapping[str, Estimate]]]],
+    metrics: Sequence[str],
+    names: Sequence[str],
+    theory: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Figure | None:
     """Panels of intervals; `sides` are drawn beside each other in every row (simulated and measured)."""
     rows = list(dict.fromkeys(label for side in sides for label in side))
@@ -314,7 +322,8 @@ def _forest(
         figure, axes = style.panels(lines, columns, height_in=0.95 + 0.34 * len(rows) * len(sides))
         for number, metric in enumerate(drawn):
             panel = axes[number // columns][number % columns]
-            _forest_panel(panel, metric, rows, sides, names)
+            said = {row: values[metric] for row, values in (theory or {}).items() if metric in values}
+            _forest_panel(panel, metric, rows, sides, names, said)
             if number % columns:
                 panel.tick_params(labelleft=False)
         _clear(axes, len(drawn))
@@ -331,9 +340,11 @@ def _forest_panel(
     rows: Sequence[str],
     sides: Sequence[Mapping[str, tuple[str, Mapping[str, Estimate]]]],
     names: Sequence[str],
+    theory: Mapping[str, float],
 ) -> None:
     found = [values[metric] for side in sides for _, values in side.values() if metric in values]
     ends = [end for estimate in found for end in (estimate.value, estimate.low, estimate.high) if end is not None]
+    ends += theory.values()
     factor, unit = axis_unit(ends, found[0].unit if found else metric_unit(metric))
     for row, label in enumerate(rows):
         for place, (side, name) in enumerate(zip(sides, names, strict=True)):
@@ -351,6 +362,9 @@ def _forest_panel(
             panel.plot([low, low], [height - 0.1, height + 0.1], color=colour, linewidth=1.6)
             panel.plot([high, high], [height - 0.1, height + 0.1], color=colour, linewidth=1.6)
             panel.plot(centre, height, marker="o", markersize=6.5, color=colour, linestyle="none", label=name or None)
+    for row, label in enumerate(rows):
+        if label in theory:
+            panel.plot(theory[label] * factor, row, marker="x", markersize=9, color=style.INK, linestyle="none")
     low, high = min(ends) * factor, max(ends) * factor
     pad = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     panel.set_xlim(low - pad, high + pad)

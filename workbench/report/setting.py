@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,10 @@ class Setting:
 
     question: str = ""
     windows: tuple[Window, ...] = ()
+    theory: tuple[Mapping[str, float], ...] = ()
+    """What theory says of the metrics, for each point of the sweep."""
+    compared: tuple[str, ...] = ()
+    """The metrics that the scenario is about, as it names them."""
 
 
 def read(scenario_yaml: str) -> Setting:
@@ -32,13 +36,18 @@ def read(scenario_yaml: str) -> Setting:
 
     The numbers of an old run stay readable even when the language of scenarios has moved on.
     """
-    from workbench.scenario import ScenarioError, parse
+    from workbench.report import theory
+    from workbench.scenario import ScenarioError, parse, points
 
     try:
         scenario = parse(scenario_yaml)
     except ScenarioError:
         return Setting()
-    return Setting(scenario.question, windows(scenario.fault_events()))
+    try:
+        said = theory.of_points([point.scenario for point in points(scenario)])
+    except ScenarioError:
+        said = ()
+    return Setting(scenario.question, windows(scenario.fault_events()), said, scenario.compare.metrics)
 
 
 def windows(events: Sequence[FaultEvent]) -> tuple[Window, ...]:

@@ -56,6 +56,8 @@ def metric_unit(name: str) -> str:
     quantity = MetricName.parse(name).quantity
     if quantity.startswith(("latency", "round_trip", "reply")) or quantity.endswith(("_time", "_s")):
         return "s"
+    if quantity.startswith("subscription.") and not quantity.endswith("nodes"):
+        return "B"
     if quantity.startswith("throughput") or quantity.endswith("_rate"):
         return "1/s"
     if quantity.startswith("cpu"):
@@ -264,4 +266,12 @@ _QUANTITIES = {
     "gave_up": "subscribers that gave up",
     "give_up_time": "time to give up",
     "in_system": "requests in the system",
+    "busiest_share": "busy time of the busiest host",
+    "subscription.bytes": "memory for a subscription",
+    "subscription.zeromq": "memory for a subscription, as libzmq has it",
+    "subscription.nanomsg": "memory for a subscription, as nanomsg has it",
+    "subscription.nodes": "nodes of the index",
+    "subscription.match_time": "time to match a message",
+    "subscription.add_time": "time to subscribe",
+    "subscription.remove_time": "time to unsubscribe",
 }

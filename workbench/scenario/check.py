@@ -107,7 +107,8 @@ def predicted_messages(scenario: Scenario) -> float:
     total = 0.0
     for workload in scenario.workloads.values():
         service = scenario.services.get(workload.to)
-        total += sum(_rate(scenario, workload, service, site) for site in workload.at) * scenario.run.duration
+        rate = sum(_rate(scenario, workload, service, site) for site in workload.at)
+        total += rate * scenario.run.duration * max(1, len(scenario.stages(workload)))
     return total
 
 
@@ -158,6 +159,50 @@ def _services(scenario: Scenario, known: _Known) -> Iterator[Finding]:
         for site in service.at:
             yield from known.site(site, (*path, "at", site), key=True)
         yield from _behaviour(scenario, service.behaviour, path)
+        yield from _handing_on(scenario, known, name, service)
+
+
+def _handing_on(scenario: Scenario, known: _Known, name: str, service: Service) -> Iterator[Finding]:
+    """A stage of a pipeline and the next one, or a tree."""
+    path: Path = ("services", name)
+    if service.breadth is not None and service.pattern != "subscribe":
+        yield Finding((*path, "breadth"), f"'breadth' goes with pattern subscribe, not {service.pattern}")
+    if service.hand_on and service.breadth is None:
+        yield Finding((*path, "hand-on"), "'hand-on' goes with 'breadth': who is no tree hands nothing on")
+    if service.to is None:
+        return
+    if service.pattern != "collect":
+        yield Finding((*path, "to"), f"'to' goes with pattern collect, not {service.pattern}")
+    if not known.service(service.to):
+        yield _unknown("service", service.to, known.services, (*path, "to"))
+        return
+    seen = [name]
+    following: str | None = service.to
+    while following is not None and following in scenario.services:
+        if following in seen:
+            yield Finding((*path, "to"), f"messages would go round for ever: {' -> '.join([*seen, following])}")
+            return
+        seen.append(following)
+        following = scenario.services[following].to
+    target = scenario.services.get(service.to)
+    if target is None:
+        return
+    if target.pattern != "collect":
+        yield Finding(
+            (*path, "to"), f"'{service.to}' has pattern {target.pattern}; a pipeline goes on to pattern collect"
+        )
+    if known.links_whole and scenario.network == "sockets":
+        beyond = [
+            (site, other)
+            for site in service.at
+            for other in target.at
+            if site != other and {site, other} <= scenario.sites.keys() and {site, other} not in known.links
+        ]
+        if beyond:
+            site, other = beyond[0]
+            yield Finding(
+                (*path, "to"), f"'{name}' in '{site}' cannot reach '{service.to}' in '{other}': a link is missing"
+            )
 
 
 def _behaviour(scenario: Scenario, behaviour: str | None, path: Path) -> Iterator[Finding]:
@@ -275,11 +320,11 @@ def _conversation(
             yield Finding(
                 (*path, "load"), f"nobody answers a publisher, so the load of '{name}' cannot be closed; give a rate"
             )
-        if workload.load.kind != "flood" and service.pattern == "collect":
+        if workload.load.kind == "closed" and service.pattern == "collect":
             yield Finding(
                 (*path, "load"),
-                f"'{workload.to}' has pattern collect and answers nothing, so its load is a flood, not "
-                f"{workload.load.kind}",
+                f"'{workload.to}' has pattern collect and answers nothing, so the load of '{name}' cannot be closed; "
+                "give a rate, or 'flood'",
             )
     if known.links_whole and scenario.network == "sockets":
         for at, site in enumerate(workload.at):
@@ -443,6 +488,8 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
         for name, service in scenario.services.items():
             if service.pattern in ("collect", "subscribe"):
                 yield Finding(("services", name, "pattern"), "without a network every service replies, or is surveyed")
+            if service.straggler != 1.0:
+                yield Finding(("services", name, "straggler"), "without a network every instance works at one pace")
             if service.when_full == "disconnect":
                 yield Finding(("services", name, "when-full"), "without a network there is nothing to disconnect")
         if scenario.distances is not None:
@@ -474,9 +521,15 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
     for name, service in scenario.services.items():
         if service.pattern == "survey" and scenario.run.world == "real":
             yield Finding(("services", name, "pattern"), "surveys need the virtual world for now")
-        if service.pattern == "subscribe" and scenario.run.world == "real":
+        if service.pattern == "subscribe" and scenario.run.world == "real" and service.subscriptions is None:
             yield Finding(("services", name, "pattern"), "subscribers need the virtual world for now")
-        for key in ("like", "patience"):
+        if service.subscriptions is not None and scenario.run.world == "virtual":
+            yield Finding(
+                ("services", name, "subscriptions"),
+                "what subscriptions take is measured, and the virtual world has no memory and no processor",
+                "give 'world: real' under run, or --world real",
+            )
+        for key in ("like", "patience", "subscriptions"):
             if getattr(service, key) is not None and service.pattern != "subscribe":
                 yield Finding(("services", name, key), f"'{key}' goes with pattern subscribe, not {service.pattern}")
         if service.pattern in ("reply", "collect") and service.when_full != "block":

@@ -18,6 +18,7 @@ from workbench.scenario.units import (
     DURATION,
     FRACTION,
     RATE,
+    SIZE,
     Kind,
     QuantityError,
     describe,
@@ -45,6 +46,10 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
     "late": (None, "of surveys: answers that came after the deadline, or not at all"),
     "reply.p50": (DURATION, "of surveys: median time of an answer"),
     "reply.p99": (DURATION, "of surveys: time that 99 % of the answers stay within"),
+    "busiest_share": (
+        FRACTION,
+        "where services hand on: share of the run that the workers of the busiest instance were busy",
+    ),
     "in_system": (None, "requests on their way, waiting or worked on, in the mean over the whole run"),
     "latency.mean": (DURATION, "mean time from the intended sending to the answer"),
     "latency.p50": (DURATION, "median latency"),
@@ -60,6 +65,16 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
     "round_trip.p50": (DURATION, "median round trip of a closed load"),
     "round_trip.p90": (DURATION, "round trip that 90 % stay within"),
     "round_trip.p99": (DURATION, "round trip that 99 % stay within"),
+    "subscription.bytes": (SIZE, "memory for each subscription, without what the allocator adds"),
+    "subscription.nodes": (None, "nodes of the index, all subscriptions together"),
+    "subscription.zeromq": (
+        SIZE,
+        "the same keys for each subscription as libzmq lays them out, with the allocator",
+    ),
+    "subscription.nanomsg": (SIZE, "the same as nanomsg lays them out"),
+    "subscription.match_time": (DURATION, "to find out whether a message is wanted"),
+    "subscription.add_time": (DURATION, "to subscribe once more"),
+    "subscription.remove_time": (DURATION, "to take a subscription back"),
     "cpu_per_message": (DURATION, "processor time per message"),
 }
 """Every metric: the kind of its quantity (None: a count) and what it says."""

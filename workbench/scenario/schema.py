@@ -135,6 +135,19 @@ def count(what: str, low: int, high: int) -> tuple[BeforeValidator, WithJsonSche
     return BeforeValidator(validate), WithJsonSchema({"type": "integer", "minimum": low, "maximum": high})
 
 
+def _factor(what: str, low: float, high: float) -> BeforeValidator:
+    """A number within a range."""
+
+    def validate(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise refusal(
+                QuantityError(f"expected {what}, a number from {low:,.0f} to {high:,.0f}, not {describe(value)}")
+            )
+        return float(value)
+
+    return BeforeValidator(validate)
+
+
 def _whole_size(value: Any) -> int:
     size = parse(value, SIZE)
     if not size.is_integer():
@@ -345,6 +358,10 @@ WhenFullName = Literal["block", "drop-new", "drop-old", "disconnect"]
 WhenFull = Annotated[WhenFullName, _choice("a rule for full queues", *get_args(WhenFullName))]
 LikeName = Literal["zeromq", "nng"]
 Like = Annotated[LikeName, _choice("a library", *get_args(LikeName))]
+IndexName = Literal["radix", "trie", "list"]
+Index = Annotated[IndexName, _choice("an index of subscriptions", *get_args(IndexName))]
+KeysName = Literal["random", "hierarchical", "pathological"]
+Keys = Annotated[KeysName, _choice("a kind of keys", *get_args(KeysName))]
 NetworkName = Literal["sockets", "none"]
 Network = Annotated[NetworkName, _choice("a network", *get_args(NetworkName))]
 WorldName = Literal["virtual", "real"]
@@ -479,6 +496,25 @@ class Distances(Model):
         return _also(cls, core, handler, {"type": "string", "enum": list(TABLES)})
 
 
+class Subscriptions(Model):
+    """So many subscriptions of one subscriber, whose room and times are measured."""
+
+    topics: Annotated[int, *count("the number of topics", 1, 10_000_000)] = Field(
+        description="How many different topics are subscribed to.", examples=[10_000]
+    )
+    keys: Keys = Field(
+        default="random",
+        description="random: 20 of 36 characters, as libzmq's benchmark has them. hierarchical: region, rack, host and "
+        "metric, with beginnings in common. pathological: 64 bytes, each the least or the greatest there is, so "
+        "that every branch is as wide as can be.",
+    )
+    index: Index = Field(
+        default="radix",
+        description="radix: what the engine's SUB sockets use. trie: a node for each byte, as ZeroMQ has it. list: one "
+        "topic after the other, as NNG has it.",
+    )
+
+
 class Service(Model):
     """What answers requests (pattern reply) or takes messages in (pattern collect)."""
 
@@ -514,11 +550,42 @@ class Service(Model):
         "pattern subscribe only. zeromq: 1000 at each end, drop-new. nng: 16 at the publisher and 128 at the "
         "subscriber, drop-old.",
     )
+    to: Word | None = Field(
+        default=None,
+        description="Pattern collect only: the service that each message is handed on to when it has been worked on, "
+        "as in a pipeline. A worker whose message is not taken there waits, and so holds back who sends to it.",
+    )
+    send_queue: Annotated[int, *count("the length of the queue", 1, 10_000_000)] = Field(
+        default=1000,
+        description="With to or breadth: how many messages may wait in one instance to be handed on, for each "
+        "connection.",
+    )
+    straggler: Annotated[float, _factor("how many times as long a straggler takes", 0.0, 1e6)] = Field(
+        default=1.0,
+        description="The first instance takes so many times as long for its work as the others.",
+        examples=[10],
+    )
+    breadth: Annotated[int, *count("the breadth of a tree", 1, 100_000)] | None = Field(
+        default=None,
+        description="Pattern subscribe only: the instances are a tree. The first receives from the publisher, and each "
+        "hands on to so many others, which are its own; in the order of 'at'. Every instance counts each message.",
+        examples=[8],
+    )
+    hand_on: Duration = Field(
+        default=0.0,
+        description="With breadth: how long an instance takes for each that it hands a message on to.",
+        examples=["10 µs"],
+    )
     patience: PositiveDuration | None = Field(
         default=None,
         description="Pattern subscribe only: who receives a message older than this kills itself, so that nobody "
         "takes stale data for fresh (the suicidal snail of the ZeroMQ guide).",
         examples=["1 s"],
+    )
+    subscriptions: Subscriptions | None = Field(
+        default=None,
+        description="Pattern subscribe only: what each subscriber asks for. What that takes is measured, and nothing "
+        "is sent. Real world only.",
     )
     reply: Size = Field(default=64, description="Size of an answer, at most 16 MiB less 4 B.", examples=["64 B"])
     behaviour: Behaviour | None = Field(
@@ -888,10 +955,31 @@ class Scenario(Model):
 
     def queues(self, workload: Workload) -> Queues:
         """The queues between a workload's clients and its service."""
-        service = self.services[workload.to]
+        return self._queues(workload.send_queue, self.services[workload.to])
+
+    def queues_behind(self, service: Service) -> Queues:
+        """The queues between a service that hands on, and whom it hands on to."""
+        return self._queues(service.send_queue, service if service.to is None else self.services[service.to])
+
+    @staticmethod
+    def _queues(send: int, service: Service) -> Queues:
         if service.like is not None:
             return LIBRARY_QUEUES[service.like]
-        return Queues(workload.send_queue, service.queue, service.when_full)
+        return Queues(send, service.queue, service.when_full)
+
+    def receivers(self, workload: Workload) -> int:
+        """How many receive each message in the end: all who subscribe, else the one that the last stage gives it to."""
+        service = self.services[workload.to]
+        return sum(service.at.values()) if service.pattern in ("subscribe", "survey") else 1
+
+    def stages(self, workload: Workload) -> list[str]:
+        """The services that its messages go through, in order; one only, unless it hands on."""
+        found: list[str] = []
+        name: str | None = workload.to
+        while name is not None and name in self.services and name not in found:
+            found.append(name)
+            name = self.services[name].to
+        return found
 
     def fault_events(self) -> tuple[FaultEvent, ...]:
         """Everything that happens to the topology, in order of time; the ends that ``for`` implies are included."""

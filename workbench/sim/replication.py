@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from workbench.engine.forward import Forward
 from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.engine.world import Kind
@@ -14,6 +15,7 @@ from workbench.model.measure import Reading, measure, observed, window_of
 from workbench.results import Replication
 from workbench.scenario import Distribution, LinkShape, Load, Scenario, Service, Workload
 from workbench.scenario.durations import durations
+from workbench.scenario.schema import LIBRARY_QUEUES
 
 
 def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
@@ -37,7 +39,7 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         point=point,
         index=index,
         seed=seed,
-        metrics=measured.metrics | stage.gave_up() | seen,
+        metrics=measured.metrics | stage.gave_up() | stage.busiest() | seen,
         histograms=measured.histograms,
         timeline=measured.timeline,
         counts=measured.counts,
@@ -87,6 +89,21 @@ class Stage:
             return {}
         return {"gave_up": float(len(moments))} | ({"give_up_time": min(moments)} if moments else {})
 
+    def busiest(self) -> dict[str, float]:
+        """Where services hand on: the share of the run that the workers of the busiest instance were busy."""
+        chained = {
+            name
+            for workload in self.scenario.workloads.values()
+            for name in self.scenario.stages(workload)
+            if len(self.scenario.stages(workload)) > 1 or self.scenario.services[name].breadth is not None
+        }
+        spent = [
+            max(self.world.busy(name)) / (self.scenario.services[name].workers * self.scenario.run.duration)
+            for name in chained
+            if self.scenario.services[name].behaviour is None
+        ]
+        return {"busiest_share": min(1.0, max(spent))} if spent else {}
+
     def _build(self) -> None:
         for name, site in self.scenario.sites.items():
             self.world.site(name, **shape(site.within))
@@ -103,8 +120,7 @@ class Stage:
                 peers = custom.Peers(listen=part.name)
                 self._host(part).play(partial(self._play, function, peers, service.options))
             return
-        asked_by = [workload for workload in self.scenario.workloads.values() if workload.to == name]
-        receive = self.scenario.queues(asked_by[0]).receive if asked_by else service.queue
+        receive = LIBRARY_QUEUES[service.like].receive if service.like is not None else service.queue
         self.world.add_service(
             name,
             SERVES[service.pattern],
@@ -113,7 +129,25 @@ class Stage:
             time=self._drawn(service.time),
             reply=service.reply,
             patience=service.patience,
+            straggler=service.straggler,
+            forward=self._forward(service, parts),
             recv_queue=receive,
+        )
+
+    def _forward(self, service: Service, parts: tuple[Part, ...]) -> Forward | None:
+        """Whom its instances hand on to, if to anybody."""
+        if service.to is None and service.breadth is None:
+            return None
+        queues = self.scenario.queues_behind(service)
+        options: dict[str, float | str] = {"send_queue": queues.send}
+        if service.breadth is not None:
+            options["when_full"] = queues.when_full
+        return Forward(
+            "push" if service.breadth is None else "pub",
+            [[(dial.target.name, dial.priority) for dial in self.cast.hands_on(part)] for part in parts],
+            each=service.hand_on,
+            receives=service.breadth is not None,
+            options=options,
         )
 
     def _ask(self, name: str, workload: Workload) -> None:
@@ -129,7 +163,9 @@ class Stage:
         queues = self.scenario.queues(workload)
         options: dict[str, Any] = {"resend": workload.resend} if pattern == "reply" else {}
         if pattern == "survey":
-            options["survey_deadline"] = workload.deadline
+            # Who is late is heard, but not counted.
+            options["deadline"] = workload.deadline
+            options["survey_deadline"] = max(workload.deadline, workload.timeout)
         if pattern == "subscribe":
             options["when_full"] = queues.when_full
         self.world.add_workload(
@@ -141,6 +177,7 @@ class Stage:
             routing=workload.routing or self.scenario.routing,
             size=workload.size,
             timeout=workload.timeout,
+            receivers=self.scenario.receivers(workload),
             send_queue=queues.send,
             **options,
         )

@@ -10,6 +10,7 @@ mod options;
 mod real_socket;
 mod relay;
 mod streams;
+mod topics;
 mod virtual_world;
 
 use pyo3::prelude::*;
@@ -23,6 +24,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     relay::register(module)?;
     streams::register(module)?;
+    topics::register(module)?;
     meters::register(module)?;
     virtual_world::register(module)?;
     Ok(())

@@ -47,6 +47,18 @@ impl PyMeter {
         self.meter.repeated(count, moment(now));
     }
 
+    fn replied(&mut self, sent_at: f64, now: f64) {
+        self.meter.replied(moment(sent_at), moment(now), true);
+    }
+
+    fn missed(&mut self, sent_at: f64, count: u32) {
+        self.meter.missed(moment(sent_at), count);
+    }
+
+    fn straggled(&mut self, sent_at: f64, now: f64) {
+        self.meter.straggled(moment(sent_at), moment(now));
+    }
+
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         snapshot(py, &self.meter)
     }

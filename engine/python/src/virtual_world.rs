@@ -8,9 +8,9 @@ use pyo3::types::{PyBytes, PyDict};
 use sp_link::LinkOptions;
 use sp_proto::{Answer, ContextId, EndpointOptions, Kind, Ticket, Time};
 use sp_virtual::{
-    Choice, ClientPlan, CrowdId, CrowdPlan, Fault, HostId, InstancePlan, Load, Outcome, OutsideTicket, Progress,
-    ServiceId, ServicePlan, SiteId, SocketId, StationId, StationPlan, WhenFull, WorkloadId, WorkloadPlan, World,
-    WorldError, WorldOptions,
+    Choice, ClientPlan, CrowdId, CrowdPlan, Fault, ForwardPlan, HostId, InstancePlan, Load, Outcome, OutsideTicket,
+    Progress, ServiceId, ServicePlan, SiteId, SocketId, StationId, StationPlan, WhenFull, WorkloadId, WorkloadPlan,
+    World, WorldError, WorldOptions,
 };
 
 use crate::errors::{error, name_of};
@@ -31,6 +31,15 @@ struct NativeWorld {
 
 /// A ticket; the name of an exception and its text, if it failed; the message, if one was received.
 type Answered<'py> = (u64, Option<(&'static str, String)>, Option<Bound<'py, PyBytes>>);
+/// A `workbench.engine.forward.Forward`, taken by its attributes.
+#[derive(FromPyObject)]
+struct Forward<'py> {
+    kind: String,
+    targets: Vec<Vec<(String, i64)>>,
+    each: f64,
+    receives: bool,
+    options: Bound<'py, PyDict>,
+}
 /// "killed" or "restored", and the host.
 type Notice = (&'static str, u32);
 
@@ -90,7 +99,7 @@ impl NativeWorld {
     }
 
     #[pyo3(signature = (
-        name, kind, instances, *, workers=1, time=Drawn::nothing(), reply=64, patience=None, **options
+        name, kind, instances, *, workers=1, time=Drawn::nothing(), reply=64, patience=None, forward=None, **options
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_service(
@@ -98,11 +107,12 @@ impl NativeWorld {
         py: Python<'_>,
         name: &str,
         kind: &str,
-        instances: Vec<(u32, String)>,
+        instances: Vec<(u32, String, f64)>,
         workers: u32,
         time: Drawn,
         reply: usize,
         patience: Option<f64>,
+        forward: Option<Forward<'_>>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
         let plan = ServicePlan {
@@ -110,19 +120,21 @@ impl NativeWorld {
             kind: kind_of(py, kind)?,
             instances: instances
                 .into_iter()
-                .map(|(host, address)| InstancePlan { host: host_of(host), address })
+                .map(|(host, address, slowness)| InstancePlan { host: host_of(host), address, slowness })
                 .collect(),
             workers,
             time: distribution(py, time)?,
             reply,
             patience: patience.map(|span| seconds(py, "patience", span)).transpose()?,
             options: socket_options(py, options)?.machine,
+            forward: forward.map(|forward| forward_plan(py, forward)).transpose()?,
         };
         translate(py, self.lock().add_service(plan)).map(ServiceId::number)
     }
 
     #[pyo3(signature = (
-        name, kind, clients, window, *, load, routing="round-robin", size=64, timeout=5.0, **options
+        name, kind, clients, window, *, load, routing="round-robin", size=64, timeout=5.0, deadline=None,
+        receivers=None, **options
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn add_workload(
@@ -136,6 +148,8 @@ impl NativeWorld {
         routing: &str,
         size: usize,
         timeout: f64,
+        deadline: Option<f64>,
+        receivers: Option<u32>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
         let clients = clients.into_iter().map(|(host, dials)| client(py, host, dials)).collect::<PyResult<_>>()?;
@@ -148,6 +162,8 @@ impl NativeWorld {
             choice: choice(py, routing, 2)?,
             size,
             timeout: seconds(py, "timeout", timeout)?,
+            deadline: deadline.map(|span| seconds(py, "deadline", span)).transpose()?,
+            receivers,
             options: socket_options(py, options)?.machine,
             meter: window.plan(py, sites)?,
         };
@@ -395,6 +411,13 @@ impl NativeWorld {
         meters::snapshot(py, meter)
     }
 
+    /// How long the workers of each instance have been busy, in seconds.
+    fn busy(&self, py: Python<'_>, service: u32) -> PyResult<Vec<f64>> {
+        let world = self.lock();
+        let instances = translate(py, world.instances(ServiceId::from_number(service)))?;
+        instances.into_iter().map(|instance| Ok(translate(py, world.busy(instance))?.as_secs_f64())).collect()
+    }
+
     /// When each instance of a service has given up, in nanoseconds.
     fn gave_up(&self, py: Python<'_>, service: u32) -> PyResult<Vec<Option<u64>>> {
         let world = self.lock();
@@ -525,12 +548,22 @@ fn link_options(py: Python<'_>, delay: f64, jitter: Drawn, rate: Option<f64>, lo
 }
 
 fn client(py: Python<'_>, host: u32, dials: Vec<(String, i64)>) -> PyResult<ClientPlan> {
+    Ok(ClientPlan { host: host_of(host), targets: targets(py, dials)? })
+}
+
+fn targets(py: Python<'_>, dials: Vec<(String, i64)>) -> PyResult<Vec<(String, EndpointOptions)>> {
     let default = i64::from(EndpointOptions::default().recv_priority.level());
-    let targets = dials
-        .into_iter()
-        .map(|(address, level)| Ok((address, endpoint_options(py, level, default, None)?)))
-        .collect::<PyResult<_>>()?;
-    Ok(ClientPlan { host: host_of(host), targets })
+    dials.into_iter().map(|(address, level)| Ok((address, endpoint_options(py, level, default, None)?))).collect()
+}
+
+fn forward_plan(py: Python<'_>, forward: Forward<'_>) -> PyResult<ForwardPlan> {
+    Ok(ForwardPlan {
+        kind: kind_of(py, &forward.kind)?,
+        targets: forward.targets.into_iter().map(|dials| targets(py, dials)).collect::<PyResult<_>>()?,
+        each: seconds(py, "each", forward.each)?,
+        receives: forward.receives,
+        options: socket_options(py, Some(&forward.options))?.machine,
+    })
 }
 
 fn fault(py: Python<'_>, action: &str, a: u32, b: Option<u32>) -> PyResult<Fault> {

@@ -40,7 +40,7 @@ fn busy(hosts: usize) {
     let instances: Vec<InstancePlan> = (0..servers)
         .map(|number| {
             let address = format!("server{number}");
-            InstancePlan { host: world.add_host(&address, site).unwrap(), address }
+            InstancePlan { host: world.add_host(&address, site).unwrap(), address, slowness: 1.0 }
         })
         .collect();
     let clients = (servers..hosts)
@@ -58,6 +58,7 @@ fn busy(hosts: usize) {
             time: Distribution::Exponential { mean: 0.001 },
             reply: 64,
             patience: None,
+            forward: None,
             options: Options::default(),
         })
         .unwrap();
@@ -81,6 +82,8 @@ fn busy(hosts: usize) {
             choice: Choice::InTurn,
             size: 64,
             timeout: Duration::from_secs(5),
+            deadline: None,
+            receivers: None,
             options: Options::default(),
             meter,
         })

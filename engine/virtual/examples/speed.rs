@@ -26,7 +26,7 @@ fn run(name: &str, load: Load, priority: bool) {
     world.link(sites[0], sites[1], ocean).unwrap();
     let instances = (0..4).map(|number| {
         let address = format!("foo{number}");
-        InstancePlan { host: world.add_host(&address, sites[number % 2]).unwrap(), address }
+        InstancePlan { host: world.add_host(&address, sites[number % 2]).unwrap(), address, slowness: 1.0 }
     });
     let instances: Vec<InstancePlan> = instances.collect();
     let addresses: Vec<String> = instances.iter().map(|instance| instance.address.clone()).collect();
@@ -38,6 +38,7 @@ fn run(name: &str, load: Load, priority: bool) {
         time: Distribution::Exponential { mean: 0.002 },
         reply: 64,
         patience: None,
+        forward: None,
         options: Options::default(),
     };
     world.add_service(service).unwrap();
@@ -61,6 +62,8 @@ fn run(name: &str, load: Load, priority: bool) {
         choice: Choice::InTurn,
         size: 64,
         timeout: Duration::from_secs(5),
+        deadline: None,
+        receivers: None,
         options: Options::default(),
         meter: MeterPlan {
             sites: world.sites().to_vec(),

@@ -28,7 +28,7 @@ pub use meters::{Bin, Meter, MeterPlan, Phase, Series, Tally};
 pub use roles::faults::Fault;
 pub use roles::rhythm::Load;
 pub use roles::router::Choice;
-pub use roles::service::{InstancePlan, ServicePlan};
+pub use roles::service::{ForwardPlan, InstancePlan, ServicePlan};
 pub use roles::stations::{CrowdPlan, StationPlan, WhenFull};
 pub use roles::workload::{ClientPlan, WorkloadPlan};
 pub use roles::{InstanceId, ServiceId, WorkloadId, home_of, sequence_for};

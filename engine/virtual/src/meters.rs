@@ -201,6 +201,12 @@ impl Meter {
         tally.reply_times.record(took).expect("the histogram grows with what is recorded");
     }
 
+    /// One of the answers to a survey has come that was counted as missed: only the time that it took is new.
+    pub fn straggled(&mut self, sent_at: Time, now: Time) {
+        let took = now.as_nanos().saturating_sub(sent_at.as_nanos()).min(LONGEST_LATENCY);
+        self.tally(sent_at).reply_times.record(took).expect("the histogram grows with what is recorded");
+    }
+
     /// So many requests were sent again.
     pub fn repeated(&mut self, count: u64, now: Time) {
         self.tally(now).repeated += count;

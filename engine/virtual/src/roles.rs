@@ -15,6 +15,7 @@ mod surveying;
 pub(crate) mod workload;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sp_proto::{Answer, Ticket, Time};
 
@@ -142,6 +143,11 @@ impl Roles {
         instance.map(|instance| instance.served).ok_or(WorldError::Unknown { what: "instance", number: id.0 })
     }
 
+    pub(crate) fn busy(&self, id: InstanceId) -> Result<Duration, WorldError> {
+        let instance = self.instances.get(id.0 as usize);
+        instance.map(|instance| instance.busy).ok_or(WorldError::Unknown { what: "instance", number: id.0 })
+    }
+
     pub(crate) fn gave_up(&self, id: InstanceId) -> Result<Option<Time>, WorldError> {
         let instance = self.instances.get(id.0 as usize);
         instance.map(|instance| instance.gave_up).ok_or(WorldError::Unknown { what: "instance", number: id.0 })
@@ -203,9 +209,17 @@ impl Roles {
         self.hand_in_receipts(stage);
     }
 
-    pub(crate) fn handle_instance_answer(&mut self, stage: &mut Stage, instance: u32, ticket: Ticket, answer: Answer) {
+    pub(crate) fn handle_instance_answer(
+        &mut self,
+        stage: &mut Stage,
+        instance: u32,
+        socket: SocketId,
+        ticket: Ticket,
+        answer: Answer,
+    ) {
         let instance = &mut self.instances[instance as usize];
-        instance.handle_answer(stage, &self.services[instance.service], ticket, answer, &mut self.receipts);
+        let plan = &self.services[instance.service];
+        instance.handle_answer(stage, plan, (socket, ticket), answer, &mut self.receipts);
         self.hand_in_receipts(stage);
     }
 

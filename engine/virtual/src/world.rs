@@ -304,6 +304,11 @@ impl World {
         self.roles.served(instance)
     }
 
+    /// How long the workers of an instance have been busy, all together; what one has in hand counts whole.
+    pub fn busy(&self, instance: InstanceId) -> Result<Duration, WorldError> {
+        self.roles.busy(instance)
+    }
+
     /// When an instance of a service has given up for lack of patience.
     pub fn gave_up(&self, instance: InstanceId) -> Result<Option<Time>, WorldError> {
         self.roles.gave_up(instance)
@@ -469,7 +474,7 @@ impl World {
                         self.roles.handle_client_answer(&mut self.stage, client, socket, ticket, answer);
                     }
                     Owner::Instance(instance) => {
-                        self.roles.handle_instance_answer(&mut self.stage, instance, ticket, answer);
+                        self.roles.handle_instance_answer(&mut self.stage, instance, socket, ticket, answer);
                     }
                 }
             }

@@ -35,5 +35,5 @@ class Compact(Model):
 
     def head(self) -> dict[str, Any]:
         """The keys that the normal form has too, as YAML would have them."""
-        data = self.model_dump(mode="json", by_alias=True, include={"version", "name", "question", "compare", "expect"})
-        return {key: value for key, value in data.items() if value}
+        kept = {"version", "name", "question", "compare", "expect"}
+        return self.model_dump(mode="json", by_alias=True, include=kept, exclude_defaults=True)

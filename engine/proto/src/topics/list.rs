@@ -1,6 +1,6 @@
 //! Prefixes one behind the other: plain, and what the tree is measured by.
 
-use super::Topics;
+use super::{Kin, Topics};
 
 /// Looks at one prefix after the other.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +9,16 @@ pub struct PrefixList {
 }
 
 impl PrefixList {
+    /// A list of prefixes that are all different, which is not looked after.
+    pub fn of_distinct<'a>(prefixes: impl Iterator<Item = &'a [u8]>) -> PrefixList {
+        PrefixList { prefixes: prefixes.map(|prefix| (prefix.into(), 1)).collect() }
+    }
+
+    /// The prefixes, in no order.
+    pub fn prefixes(&self) -> impl Iterator<Item = &[u8]> {
+        self.prefixes.iter().map(|(prefix, _)| &**prefix)
+    }
+
     fn place(&self, prefix: &[u8]) -> Option<usize> {
         self.prefixes.iter().position(|(other, _)| **other == *prefix)
     }
@@ -54,5 +64,9 @@ impl Topics for PrefixList {
 
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.prefixes.capacity() * size_of::<(Box<[u8]>, u32)>() + self.prefix_bytes()
+    }
+
+    fn kin(&self, tell: &mut dyn FnMut(Kin)) {
+        self.prefixes.iter().for_each(|(prefix, _)| tell(Kin { label: prefix.len(), children: 0, span: 0 }));
     }
 }

@@ -5,7 +5,7 @@
 //! their number. Blocks that are given up are used again; when more than a third of either vector is of no use, both are
 //! written anew.
 
-use super::Topics;
+use super::{Kin, Topics};
 
 /// Prefixes with what they have in common kept once. Finding out whether a message is wanted takes one look at each node
 /// on its way down, however many prefixes there are. Made for up to 1 GiB of prefixes.
@@ -129,6 +129,17 @@ impl Topics for RadixTree {
 
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.nodes.capacity() * size_of::<Node>() + self.labels.capacity()
+    }
+
+    fn kin(&self, tell: &mut dyn FnMut(Kin)) {
+        let mut unfinished = if self.nodes.is_empty() { Vec::new() } else { vec![ROOT] };
+        while let Some(at) = unfinished.pop() {
+            let (node, children) = (&self.nodes[at as usize], self.children(at));
+            let span = children.last().map_or(0, |last| usize::from(last.first - children[0].first) + 1);
+            let label = if at == ROOT { 0 } else { 1 + usize::from(node.label_len) };
+            tell(Kin { label, children: children.len(), span });
+            unfinished.extend(node.block..node.block.wrapping_add(children.len() as u32));
+        }
     }
 }
 

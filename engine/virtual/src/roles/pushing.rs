@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sp_proto::{Answer, Kind, OpError, Ticket, Time};
+use sp_proto::{Answer, OpError, Ticket, Time};
 
-use super::body::{dated, request, sequence_for};
+use super::body::{dated, sequence_for};
 use super::workload::{Act, Workload};
 use crate::ids::{HostId, SiteId};
 use crate::meters::Meter;
@@ -169,14 +169,10 @@ impl Pushing {
             return false;
         }
         let now = act.now();
-        let body = match act.plan.kind {
-            Kind::Pub => {
-                let place = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
-                let meant = self.pending.get(place).map_or(now, |pending| pending.at);
-                dated(sequence_for(act.host, self.next), meant, act.plan.size)
-            }
-            _ => request(sequence_for(act.host, self.next), act.plan.size),
-        };
+        let place = self.next.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        // One that is given up already is older than anybody would believe.
+        let meant = place.and_then(|place| self.pending.get(place)).map_or(Time::ZERO, |pending| pending.at);
+        let body = dated(sequence_for(act.host, self.next), meant, act.plan.size);
         let Some(machine) = act.stage.touch(act.socket) else { return false };
         match machine.try_send(now, sp_proto::ContextId::DEFAULT, body) {
             Ok(()) => {

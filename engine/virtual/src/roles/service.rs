@@ -33,6 +33,24 @@ pub struct ServicePlan {
     pub patience: Option<Duration>,
     /// The options of each instance's socket.
     pub options: Options,
+    /// Whom each message is handed on to when it is worked on; PULL and SUB only.
+    pub forward: Option<ForwardPlan>,
+}
+
+/// Where the instances of a service hand messages on to. A worker whose message is not taken waits: that is how the
+/// next stage of a pipeline holds this one back.
+#[derive(Clone, Debug)]
+pub struct ForwardPlan {
+    /// PUSH, so that one of the targets gets each message, or PUB, so that all do.
+    pub kind: Kind,
+    /// Whom each instance dials; who dials nobody hands nothing on.
+    pub targets: Vec<Vec<(String, EndpointOptions)>>,
+    /// What a worker takes for each that it hands on to, on top of its work.
+    pub each: Duration,
+    /// Does a message count as received where it passes through? In a tree it does, in a pipeline at the end only.
+    pub receives: bool,
+    /// The options of each instance's sending socket.
+    pub options: Options,
 }
 
 /// One instance, as declared.
@@ -42,6 +60,8 @@ pub struct InstancePlan {
     pub host: HostId,
     /// Under which name it listens.
     pub address: String,
+    /// How many times as long as declared it takes: 1, or something else for a straggler.
+    pub slowness: f64,
 }
 
 /// An instance at work.
@@ -52,17 +72,24 @@ pub(crate) struct Instance {
     pub(crate) service: usize,
     /// How many it has served.
     pub(crate) served: u64,
+    /// How long its workers have been busy, all together; what one has in hand counts whole.
+    pub(crate) busy: Duration,
     /// When it has given up.
     pub(crate) gave_up: Option<Time>,
     site: SiteId,
     address: String,
+    slowness: f64,
     number: u32,
+    /// Its place in the plan.
+    place: usize,
     /// How often it was started; cues for an earlier life are void.
     life: u32,
     socket: Option<SocketId>,
+    /// Through which it hands on.
+    out: Option<SocketId>,
     workers: Vec<Worker>,
-    /// Which worker waits for a ticket, to receive or to reply.
-    waiting: BTreeMap<Ticket, u32>,
+    /// Which worker waits for a ticket, to receive, to reply or to hand on.
+    waiting: BTreeMap<(SocketId, Ticket), u32>,
 }
 
 /// REP and RESPONDENT give each worker a conversation of its own; on PULL they all share the one there is.
@@ -84,16 +111,35 @@ impl ServicePlan {
                 Some("serves through a rep, a respondent, a pull or a sub socket")
             }
             _ if self.instances.is_empty() => Some("has instances"),
+            _ if self.instances.iter().any(|instance| !instance.slowness.is_finite() || instance.slowness < 0.0) => {
+                Some("has instances of no less than no slowness")
+            }
             _ if !(1..=self.options.max_contexts).contains(&(self.workers as usize)) => {
                 Some("has 1 to max_contexts workers")
             }
             _ if self.reply > self.options.max_message => Some("has replies of max_message at most"),
-            _ => None,
+            _ if self.forward.is_some() && !matches!(self.kind, Kind::Pull | Kind::Sub) => {
+                Some("hands on what it has collected or subscribed to, not requests")
+            }
+            _ => self.forward.as_ref().and_then(|forward| forward.problem(self.instances.len())),
         };
         if let Some(rule) = problem {
             return Err(WorldError::Plan(format!("service {}: it {rule}", self.name)));
         }
+        if let Some(forward) = &self.forward {
+            forward.options.check()?;
+        }
         self.instances.iter().try_for_each(|instance| stage.host(instance.host).map(|_| ()))
+    }
+}
+
+impl ForwardPlan {
+    fn problem(&self, instances: usize) -> Option<&'static str> {
+        match self.kind {
+            kind if !matches!(kind, Kind::Push | Kind::Pub) => Some("hands on through a push or a pub socket"),
+            _ if self.targets.len() != instances => Some("has targets for each of its instances"),
+            _ => None,
+        }
     }
 }
 
@@ -105,18 +151,22 @@ impl Instance {
         place: usize,
         number: u32,
     ) -> Result<Instance, WorldError> {
-        let InstancePlan { host, address } = plan.instances[place].clone();
+        let InstancePlan { host, address, slowness } = plan.instances[place].clone();
         let Host { site, .. } = stage.host(host)?;
         Ok(Instance {
             host,
             service,
             served: 0,
+            busy: Duration::ZERO,
             gave_up: None,
             site: *site,
             address,
+            slowness,
             number,
+            place,
             life: 0,
             socket: None,
+            out: None,
             workers: Vec::new(),
             waiting: BTreeMap::new(),
         })
@@ -138,6 +188,16 @@ impl Instance {
             machine.subscribe(now, ContextId::DEFAULT, b"")?;
         }
         self.socket = Some(socket);
+        if let Some(forward) = &plan.forward
+            && !forward.targets[self.place].is_empty()
+        {
+            let out =
+                stage.open_socket(self.host, forward.kind, forward.options.clone(), Owner::Instance(self.number))?;
+            for (address, endpoint) in &forward.targets[self.place] {
+                stage.dial(out, address, *endpoint)?;
+            }
+            self.out = Some(out);
+        }
         self.life += 1;
         for worker in 0..plan.workers {
             let context = match (worker, plan.kind, stage.touch(socket)) {
@@ -151,9 +211,9 @@ impl Instance {
         Ok(())
     }
 
-    /// The host is about to lose its socket.
+    /// The host is about to lose its sockets.
     pub(crate) fn stop(&mut self) {
-        self.socket = None;
+        (self.socket, self.out) = (None, None);
         self.life += 1;
         self.workers.clear();
         self.waiting.clear();
@@ -177,11 +237,11 @@ impl Instance {
         &mut self,
         stage: &mut Stage,
         plan: &ServicePlan,
-        ticket: Ticket,
+        (socket, ticket): (SocketId, Ticket),
         answer: Answer,
         receipts: &mut Vec<Receipt>,
     ) {
-        let Some(worker) = self.waiting.remove(&ticket) else { return };
+        let Some(worker) = self.waiting.remove(&(socket, ticket)) else { return };
         let free = match answer {
             Answer::Received(message) => {
                 self.begin(stage, plan, worker, message.body, receipts) && self.finish(stage, plan, worker)
@@ -200,7 +260,8 @@ impl Instance {
         let now = stage.now;
         let context = self.workers[worker as usize].context;
         loop {
-            let Some(machine) = self.socket.and_then(|socket| stage.touch(socket)) else { return };
+            let Some(socket) = self.socket else { return };
+            let Some(machine) = stage.touch(socket) else { return };
             match machine.try_recv(now, context) {
                 Ok(request) => {
                     if !self.begin(stage, plan, worker, request, receipts) || !self.finish(stage, plan, worker) {
@@ -208,7 +269,7 @@ impl Instance {
                     }
                 }
                 Err(OpError::WouldBlock) => {
-                    self.waiting.insert(machine.submit_recv(now, context, None), worker);
+                    self.waiting.insert((socket, machine.submit_recv(now, context, None)), worker);
                     return;
                 }
                 Err(_) => return,
@@ -227,6 +288,7 @@ impl Instance {
     ) -> bool {
         if let Some(sequence) = sequence_of(&request)
             && matches!(plan.kind, Kind::Pull | Kind::Sub)
+            && plan.forward.as_ref().is_none_or(|forward| forward.receives)
         {
             receipts.push(Receipt { sequence, site: self.site });
         }
@@ -239,7 +301,14 @@ impl Instance {
         }
         let hands = &mut self.workers[worker as usize];
         hands.request = request;
-        let time = plan.time.sample_nanos(&mut hands.luck);
+        let mut time = plan.time.sample_nanos(&mut hands.luck);
+        if self.slowness != 1.0 {
+            time = (time as f64 * self.slowness).round() as u64;
+        }
+        if let Some(forward) = &plan.forward {
+            time += forward.each.as_nanos() as u64 * forward.targets[self.place].len() as u64;
+        }
+        self.busy += Duration::from_nanos(time);
         if time > 0 {
             let due = Due::Served { instance: self.number, worker, life: self.life };
             stage.agenda.enter(stage.now + Duration::from_nanos(time), due);
@@ -247,19 +316,22 @@ impl Instance {
         time == 0
     }
 
-    /// Replies, where that is done; false if the reply must wait.
+    /// Replies or hands on, where that is done; false if that must wait.
     fn finish(&mut self, stage: &mut Stage, plan: &ServicePlan, worker: u32) -> bool {
         let now = stage.now;
         let Worker { context, request, .. } = &mut self.workers[worker as usize];
         let request = std::mem::take(request);
         self.served += 1;
-        if matches!(plan.kind, Kind::Pull | Kind::Sub) {
-            return true;
-        }
-        let Some(machine) = self.socket.and_then(|socket| stage.touch(socket)) else { return false };
-        match machine.try_send(now, *context, reply(&request, self.host, plan.reply)) {
+        let (socket, context, body) = match (plan.kind, &plan.forward) {
+            (_, Some(_)) if self.out.is_some() => (self.out, ContextId::DEFAULT, request),
+            (Kind::Pull | Kind::Sub, _) => return true,
+            _ => (self.socket, *context, reply(&request, self.host, plan.reply)),
+        };
+        let Some(socket) = socket else { return false };
+        let Some(machine) = stage.touch(socket) else { return false };
+        match machine.try_send(now, context, body) {
             Err((OpError::WouldBlock, body)) => {
-                self.waiting.insert(machine.submit_send(now, *context, body, None), worker);
+                self.waiting.insert((socket, machine.submit_send(now, context, body, None)), worker);
                 false
             }
             Ok(()) | Err(_) => true,

@@ -34,6 +34,11 @@ pub struct WorkloadPlan {
     pub size: usize,
     /// What is not answered after that is lost.
     pub timeout: Duration,
+    /// SURVEYOR: what is not complete after that is lost; who answers later, before the survey of the socket ends, is
+    /// heard all the same. `None`: when the survey of the socket ends.
+    pub deadline: Option<Duration>,
+    /// How many receive each message in the end; `None`: all targets of a PUB or SURVEYOR socket, else one.
+    pub receivers: Option<u32>,
     /// The options of each client's socket.
     pub options: Options,
     /// What to count.
@@ -388,8 +393,11 @@ impl Act<'_> {
         self.stage.now
     }
 
-    /// How many are to receive each message: all targets of a PUB or SURVEYOR socket, else one.
+    /// How many are to receive each message.
     pub(super) fn readers(&self) -> u32 {
+        if let Some(receivers) = self.plan.receivers {
+            return receivers;
+        }
         match self.plan.kind {
             Kind::Pub | Kind::Surveyor => self.plan.clients[self.place].targets.len() as u32,
             _ => 1,

@@ -33,12 +33,13 @@ pub(crate) fn service(name: &str, instances: &[(HostId, &str)], workers: u32, ti
         kind: Kind::Rep,
         instances: instances
             .iter()
-            .map(|(host, address)| InstancePlan { host: *host, address: (*address).to_owned() })
+            .map(|(host, address)| InstancePlan { host: *host, address: (*address).to_owned(), slowness: 1.0 })
             .collect(),
         workers,
         time,
         reply: 64,
         patience: None,
+        forward: None,
         options: Options::default(),
     }
 }
@@ -55,6 +56,8 @@ pub(crate) fn workload(world: &World, name: &str, host: HostId, targets: &[(&str
         choice: Choice::InTurn,
         size: 64,
         timeout: Duration::from_secs(5),
+        deadline: None,
+        receivers: None,
         options: Options::default(),
         meter: all_of(world),
     }
