@@ -406,7 +406,8 @@ class NativeWorld:
         """Let clients go to a station, each with the instances that it goes to and their levels."""
 
     def schedule(self, at_ns: int, action: str, a: int, b: int | None = None, unnoticed: float = 0.0) -> None:
-        """Put a fault on the agenda: kill or restore a host; cut, heal or break the link between two sites."""
+        """Put a fault on the agenda: kill or restore a host; cut, heal, mute, unmute or break the link between
+        two sites; mute is a cut of one direction."""
 
     def open_socket(self, host: int, kind: str, **options: float | str) -> int:
         """Open a socket."""

@@ -51,6 +51,12 @@ impl<T> Channel<T> {
         self.under_way.is_empty()
     }
 
+    /// Where in memory the next to arrive is, or the room for it, and how many bytes may be of interest there.
+    pub fn footprint(&self) -> (*const u8, usize) {
+        let room = self.under_way.capacity() * size_of::<(Passage, T)>();
+        (self.under_way.as_slices().0.as_ptr().cast(), room.min(128))
+    }
+
     /// What is under way, the next to arrive first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.under_way.iter().map(|(_, item)| item)

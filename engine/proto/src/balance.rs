@@ -6,56 +6,68 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
+use crate::footprint::{Visit, visit_queue};
 use crate::pipe::PipeId;
-use crate::priority::{Priority, WORST_PRIORITY};
+use crate::priority::Priority;
 
 /// The candidates for the next turn: pipes that can be written to, or pipes that have something to read.
 #[derive(Debug, Default)]
 pub struct Rotation {
-    slots: [VecDeque<PipeId>; WORST_PRIORITY as usize],
-    occupied: u16,
+    /// The best first. One that has had candidates stays, for it will have some again.
+    levels: SmallVec<[Level; 1]>,
+}
+
+#[derive(Debug)]
+struct Level {
+    priority: Priority,
+    candidates: VecDeque<PipeId>,
 }
 
 impl Rotation {
     /// Adds a candidate behind the others of its priority. It must not be in the rotation already.
     pub fn add(&mut self, pipe: PipeId, priority: Priority) {
-        debug_assert!(!self.slots[priority.slot()].contains(&pipe), "{pipe:?} is in the rotation twice");
-        self.slots[priority.slot()].push_back(pipe);
-        self.occupied |= 1 << priority.slot();
+        let place = self.levels.iter().position(|level| level.priority >= priority).unwrap_or(self.levels.len());
+        if self.levels.get(place).is_none_or(|level| level.priority != priority) {
+            self.levels.insert(place, Level { priority, candidates: VecDeque::new() });
+        }
+        let candidates = &mut self.levels[place].candidates;
+        debug_assert!(!candidates.contains(&pipe), "{pipe:?} is in the rotation twice");
+        candidates.push_back(pipe);
     }
 
     /// Takes a candidate out, wherever it stands in its priority.
     pub fn remove(&mut self, pipe: PipeId, priority: Priority) {
-        let slot = &mut self.slots[priority.slot()];
-        slot.retain(|candidate| *candidate != pipe);
-        if slot.is_empty() {
-            self.occupied &= !(1 << priority.slot());
+        if let Some(level) = self.levels.iter_mut().find(|level| level.priority == priority) {
+            level.candidates.retain(|candidate| *candidate != pipe);
         }
     }
 
     /// Whose turn it is. The turn then passes to the next of the same priority.
     pub fn turn(&mut self) -> Option<PipeId> {
-        let slot = &mut self.slots[self.best()?];
-        if slot.len() > 1 {
-            slot.rotate_left(1);
+        let candidates = &mut self.levels.iter_mut().find(|level| !level.candidates.is_empty())?.candidates;
+        if candidates.len() > 1 {
+            candidates.rotate_left(1);
         }
-        slot.back().copied()
+        candidates.back().copied()
     }
 
     /// Whose turn it is, without passing it on.
     pub fn next(&self) -> Option<PipeId> {
-        self.slots[self.best()?].front().copied()
+        self.best().and_then(|level| level.candidates.front().copied())
     }
 
     /// The priority that the next turn goes to.
     pub fn current(&self) -> Option<Priority> {
-        self.best().map(Priority::of_slot)
+        self.best().map(|level| level.priority)
     }
 
-    fn best(&self) -> Option<usize> {
-        match self.occupied {
-            0 => None,
-            mask => Some(mask.trailing_zeros() as usize),
-        }
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        self.levels.iter().for_each(|level| visit_queue(&level.candidates, visit));
+    }
+
+    fn best(&self) -> Option<&Level> {
+        self.levels.iter().find(|level| !level.candidates.is_empty())
     }
 }

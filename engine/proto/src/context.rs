@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::footprint::{Visit, visit_slice};
+
 /// One conversation: a request and its reply, a survey and its answers, or a set of subscriptions. Every socket has [`ContextId::DEFAULT`]; the protocols that can hold many
 /// conversations at once open more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +78,15 @@ impl<S: Default> Contexts<S> {
 
     pub(crate) fn get_mut(&mut self, context: ContextId) -> Option<&mut S> {
         self.states.get_mut(context.index())?.as_mut()
+    }
+
+    /// The states of the open contexts, the lowest number first.
+    pub(crate) fn states(&self) -> impl Iterator<Item = &S> {
+        self.states.iter().flatten()
+    }
+
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        visit_slice(&self.states, visit);
     }
 
     /// All open contexts, the lowest number first.

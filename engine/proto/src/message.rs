@@ -1,6 +1,6 @@
 //! Messages: a header of routing words, and a body.
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use smallvec::SmallVec;
 
 /// The routing words in front of a body, each 32 bits. Up to three, the usual number, take no allocation.
@@ -35,6 +35,17 @@ impl Message {
     pub fn put(&self, out: &mut impl BufMut) {
         self.put_header(out);
         out.put_slice(&self.body);
+    }
+
+    /// Takes the first word: of the header, or if that is empty of the body. `None` if there is none, or no whole one.
+    pub(crate) fn take_word(&mut self) -> Option<u32> {
+        if !self.header.is_empty() {
+            Some(self.header.remove(0))
+        } else if self.body.len() >= 4 {
+            Some(self.body.get_u32())
+        } else {
+            None
+        }
     }
 
     /// Appends the header as it stands on the wire.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::footprint::{Visit, visit_queue, visit_value};
 use crate::message::Message;
 use crate::options::{EndpointOptions, Options, WhenFull};
 use crate::priority::Priority;
@@ -305,6 +306,22 @@ impl Pipes {
             pipe.announced = false;
         }
         Some(id)
+    }
+
+    /// Visits the queues of all pipes' names, and the pipe `id`, or the first.
+    pub(crate) fn footprint(&self, id: Option<PipeId>, visit: Visit<'_>) {
+        visit_queue(&self.outputs, visit);
+        if let Some(slot) = self.slots.get(id.map_or(0, PipeId::slot)) {
+            visit_value(slot, visit);
+        }
+    }
+
+    /// Visits the messages of the pipe `id`, or of the first.
+    pub(crate) fn footprint_of_queues(&self, id: Option<PipeId>, visit: Visit<'_>) {
+        if let Some(Slot { pipe: Some(pipe), .. }) = self.slots.get(id.map_or(0, PipeId::slot)) {
+            pipe.inbound.footprint(visit);
+            pipe.outbound.footprint(visit);
+        }
     }
 
     pub(crate) fn has_output(&self) -> bool {

@@ -33,14 +33,6 @@ impl Priority {
     pub const fn level(self) -> u8 {
         self.0
     }
-
-    pub(crate) fn slot(self) -> usize {
-        usize::from(self.0 - BEST_PRIORITY)
-    }
-
-    pub(crate) fn of_slot(slot: usize) -> Priority {
-        Priority(slot as u8 + BEST_PRIORITY)
-    }
 }
 
 impl Default for Priority {

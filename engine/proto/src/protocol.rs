@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::context::ContextId;
 use crate::error::{OpError, PeerFault};
 use crate::event::DownReason;
+use crate::footprint::Visit;
 use crate::message::Message;
 use crate::options::{Options, WhenFull};
 use crate::pipe::{PipeId, Pipes};
@@ -284,6 +285,17 @@ pub(crate) trait Protocol: fmt::Debug + Send {
     fn next_timeout(&self) -> Option<Time> {
         None
     }
+
+    /// The pipe that it will probably transmit on next.
+    fn likely_pipe(&self) -> Option<PipeId> {
+        None
+    }
+
+    /// Visits what the next call will look at, besides the machine itself.
+    fn footprint(&self, _visit: Visit<'_>) {}
+
+    /// Visits the bodies that it keeps.
+    fn footprint_of_bodies(&self, _visit: Visit<'_>) {}
 }
 
 /// What a protocol works with while it is told something.

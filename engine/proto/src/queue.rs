@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::footprint::{Visit, visit_queue};
 use crate::message::Message;
 
 /// First in, first out. A message is admitted while there is room for one more message and at least one more byte, so
@@ -18,6 +19,10 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(limit_messages: usize, limit_bytes: usize) -> Queue {
         Queue { messages: VecDeque::new(), bytes: 0, limit_messages, limit_bytes }
+    }
+
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        visit_queue(&self.messages, visit);
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -1,14 +1,16 @@
 //! Sockets: one end of a pattern, as a value.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rand::RngExt;
 
 use crate::context::ContextId;
 use crate::error::{OpError, PeerFault, Refused};
 use crate::event::{DownReason, EVENTS_KEPT, Event};
+use crate::footprint::{Visit, visit_value};
 use crate::message::Message;
 use crate::options::{EndpointOptions, OptionError, Options, WhenFull};
 use crate::pipe::{PipeId, Pipes};
@@ -23,7 +25,7 @@ use crate::time::Time;
 pub struct Socket {
     kind: Kind,
     raw: bool,
-    options: Options,
+    options: Arc<Options>,
     protocol: Box<dyn Protocol>,
     pipes: Pipes,
     waiting: WaitingRoom,
@@ -45,21 +47,22 @@ pub struct Attachment {
 
 /// # Made and asked about
 impl Socket {
-    /// A socket without pipes. The seed decides where its request and pipe ids begin.
-    pub fn new(kind: Kind, options: Options, seed: u64) -> Result<Socket, OptionError> {
-        Socket::with(kind, options, seed, Kind::machine)
+    /// A socket without pipes. The seed decides where its request and pipe ids begin. Many sockets may share their
+    /// options.
+    pub fn new(kind: Kind, options: impl Into<Arc<Options>>, seed: u64) -> Result<Socket, OptionError> {
+        Socket::with(kind, options.into(), seed, Kind::machine)
     }
 
     /// A raw socket, of which devices are made: its messages have headers, and it keeps no state for any of them. A raw
     /// SUB gets everything; a raw REP drops what a peer does not take, if `when_full` does not say otherwise.
     pub fn new_raw(kind: Kind, options: Options, seed: u64) -> Result<Socket, OptionError> {
-        let socket = Socket::with(kind, options, seed, |kind, _, _| kind.raw_machine())?;
+        let socket = Socket::with(kind, Arc::new(options), seed, |kind, _, _| kind.raw_machine())?;
         Ok(Socket { raw: true, ..socket })
     }
 
     fn with(
         kind: Kind,
-        options: Options,
+        options: Arc<Options>,
         seed: u64,
         machine: impl FnOnce(Kind, &Options, u64) -> Box<dyn Protocol>,
     ) -> Result<Socket, OptionError> {
@@ -177,11 +180,18 @@ impl Socket {
 
     /// A whole message came from the wire, header words in front of its body. Ask [`admits`](Socket::admits) first.
     pub fn handle_message(&mut self, now: Time, pipe: PipeId, wire: Bytes) {
-        if let Some(origin) = self.pipes.up_mut(pipe) {
-            origin.stats.received += 1;
-            origin.stats.received_bytes += wire.len() as u64;
-            self.tell(now, |protocol, io| protocol.handle_message(io, pipe, Message::new(wire)));
+        self.take_in(now, pipe, wire.len(), Message::new(wire));
+    }
+
+    /// The same for a message that its sender's socket has put together and that never was bytes on a wire.
+    pub fn handle_whole_message(&mut self, now: Time, pipe: PipeId, message: Message) {
+        let size = message.len();
+        if message.header.len() > 1 {
+            let mut wire = BytesMut::with_capacity(size);
+            message.put(&mut wire);
+            return self.handle_message(now, pipe, wire.freeze());
         }
+        self.take_in(now, pipe, size, message);
     }
 
     /// It is [`poll_timeout`](Socket::poll_timeout), or later.
@@ -467,6 +477,34 @@ impl Socket {
     }
 }
 
+/// # Looked ahead at
+impl Socket {
+    /// Visits what the next calls will look at, besides the socket itself and above all on `pipe`: first, at step 0, what
+    /// the socket points to, at step 1 what that points to, and at step 2 the
+    /// bodies there; and at step 3 the pipe alone, for who finds out late which it is. It changes nothing.
+    pub fn footprint(&self, step: usize, pipe: Option<PipeId>, visit: Visit<'_>) {
+        match step {
+            0 => {
+                visit_value(&*self.protocol, visit);
+                self.waiting.footprint(visit);
+                self.pipes.footprint(pipe, visit);
+            }
+            1 => {
+                self.protocol.footprint(visit);
+                self.waiting.footprint_of_lanes(visit);
+                self.pipes.footprint_of_queues(pipe, visit);
+            }
+            2 => self.protocol.footprint_of_bodies(visit),
+            _ => self.pipes.footprint(pipe, visit),
+        }
+    }
+
+    /// The pipe that it will probably transmit on next, as far as its protocol can tell.
+    pub fn likely_pipe(&self) -> Option<PipeId> {
+        self.protocol.likely_pipe()
+    }
+}
+
 impl Socket {
     /// Lets the protocol act, and then everyone who was waiting for what it did.
     fn tell<R>(&mut self, now: Time, act: impl FnOnce(&mut dyn Protocol, &mut Io<'_>) -> R) -> R {
@@ -475,6 +513,14 @@ impl Socket {
             self.serve(now);
         }
         result
+    }
+
+    fn take_in(&mut self, now: Time, pipe: PipeId, size: usize, message: Message) {
+        if let Some(origin) = self.pipes.up_mut(pipe) {
+            origin.stats.received += 1;
+            origin.stats.received_bytes += size as u64;
+            self.tell(now, |protocol, io| protocol.handle_message(io, pipe, message));
+        }
     }
 
     /// Serves waiting tickets, first come first served, until nobody in a woken line can go on.

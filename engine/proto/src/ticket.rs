@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::ascending::Ascending;
 use crate::context::ContextId;
 use crate::error::OpError;
+use crate::footprint::{Visit, visit_queue, visit_slice};
 use crate::message::Message;
 use crate::time::Time;
 use crate::timers::Timers;
@@ -94,8 +95,7 @@ impl WaitingRoom {
         if let Some(at) = deadline {
             self.deadlines.set(at, ticket);
         }
-        let issued = self.entries.insert(ticket, Entry { want, deadline });
-        debug_assert!(issued.is_ok(), "tickets are issued in ascending order");
+        self.entries.insert(ticket, Entry { want, deadline });
         ticket
     }
 
@@ -232,6 +232,17 @@ impl WaitingRoom {
 
     pub(crate) fn has_answers(&self) -> bool {
         !self.answers.is_empty()
+    }
+
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        self.entries.footprint(visit);
+        self.deadlines.footprint(visit);
+        visit_slice(&self.lanes, visit);
+        visit_queue(&self.answers, visit);
+    }
+
+    pub(crate) fn footprint_of_lanes(&self, visit: Visit<'_>) {
+        self.lanes.iter().take(2).for_each(|lane| visit_queue(lane, visit));
     }
 
     fn issue(&mut self, sends: bool) -> Ticket {

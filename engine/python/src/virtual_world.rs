@@ -571,11 +571,14 @@ fn fault(py: Python<'_>, action: &str, a: u32, b: Option<u32>) -> PyResult<Fault
         ("kill", None) => Ok(Fault::Kill(host_of(a))),
         ("restore", None) => Ok(Fault::Restore(host_of(a))),
         ("cut", Some(b)) => Ok(Fault::Cut(site(a), site(b))),
+        ("mute", Some(b)) => Ok(Fault::Mute(site(a), site(b))),
+        ("unmute", Some(b)) => Ok(Fault::Unmute(site(a), site(b))),
         ("heal", Some(b)) => Ok(Fault::Heal(site(a), site(b))),
         ("break", Some(b)) => Ok(Fault::Break(site(a), site(b))),
         _ => {
-            let text =
-                format!("{action}: there are kill and restore of a host, and cut, heal and break between two sites");
+            let text = format!(
+                "{action}: there are kill and restore of a host, and cut, heal, mute, unmute and break between two sites"
+            );
             Err(error(py, "OptionError", text))
         }
     }

@@ -11,10 +11,12 @@ use sp_proto::{EndpointOptions, Kind, Options, Time};
 use sp_virtual::{Choice, ClientPlan, InstancePlan, Load, MeterPlan, ServicePlan, WorkloadPlan, World, WorldOptions};
 
 fn main() {
-    idle(100_000);
-    for hosts in [100, 1_000, 10_000, 100_000] {
-        busy(hosts);
+    let asked: Vec<usize> = std::env::args().skip(1).filter_map(|hosts| hosts.parse().ok()).collect();
+    if asked.is_empty() {
+        idle(100_000);
     }
+    let sizes = if asked.is_empty() { vec![100, 1_000, 10_000, 100_000] } else { asked };
+    sizes.into_iter().for_each(busy);
 }
 
 fn idle(hosts: usize) {
@@ -88,8 +90,8 @@ fn busy(hosts: usize) {
             meter,
         })
         .unwrap();
-    // Until everybody is connected.
-    world.advance(Time::from_nanos(100_000_000));
+    // Until everybody is connected and has asked some nine times: what grows at first has grown by then.
+    world.advance(Time::from_nanos(500_000_000));
     let (begin, before) = (busy_nanos(), world.events());
     while world.events() - before < 1_000_000 {
         let next = Time::from_nanos(world.now().as_nanos() + 10_000_000);

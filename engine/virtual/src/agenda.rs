@@ -7,9 +7,23 @@ use sp_proto::Time;
 
 /// Entries in the order of their time; at the same moment, in the order in which they were made. In a steady state it
 /// allocates nothing.
+///
+/// What is due up to the horizon is in a small heap. What comes later is in buckets, by the highest bit in which its time
+/// differs from the horizon, and is drawn into the heap some entries at a time. So an entry costs as much among a million
+/// others as among a hundred, and whoever works through the agenda can look at what comes next before it comes.
 #[derive(Debug)]
 pub struct Agenda<E> {
-    heap: BinaryHeap<Entry<E>>,
+    near: BinaryHeap<Entry<E>>,
+    horizon: Time,
+    far: [Vec<Entry<E>>; BUCKETS],
+    /// A bit for each bucket that has entries.
+    occupied: u64,
+    /// Entries in the buckets.
+    later: usize,
+    /// With more entries than this the heap is thinned out.
+    crowd: usize,
+    /// How often entries have been drawn into the heap.
+    draws: u64,
     made: u64,
     /// The present generation of each alarm slot; an entry of an older one is void.
     generations: Vec<u32>,
@@ -40,7 +54,19 @@ impl Alarm {
 impl<E: Copy> Agenda<E> {
     /// An empty one.
     pub fn new() -> Agenda<E> {
-        Agenda { heap: BinaryHeap::new(), made: 0, generations: Vec::new(), free: Vec::new(), void: 0 }
+        Agenda {
+            near: BinaryHeap::new(),
+            horizon: Time::ZERO,
+            far: [const { Vec::new() }; BUCKETS],
+            occupied: 0,
+            later: 0,
+            crowd: CROWD,
+            draws: 0,
+            made: 0,
+            generations: Vec::new(),
+            free: Vec::new(),
+            void: 0,
+        }
     }
 
     /// Enters `event` for good.
@@ -61,40 +87,137 @@ impl<E: Copy> Agenda<E> {
 
     /// Cancels an alarm; false if it has rung or was cancelled before.
     ///
-    /// The entry stays in the heap as void until its time, unless the void ones become the majority: then all of them go.
+    /// The entry stays where it is as void until its time, unless the void ones become the majority: then all of them go.
     pub fn cancel(&mut self, alarm: Alarm) -> bool {
         if !self.release(alarm) {
             return false;
         }
         self.void += 1;
-        if self.void > 64 && self.void > self.heap.len() / 2 {
-            let generations = &self.generations;
-            self.heap.retain(|entry| is_valid(generations, entry.alarm));
-            self.void = 0;
+        if self.void > 64 && self.void > self.len() / 2 {
+            self.sweep();
         }
         true
     }
 
     /// Takes the next entry that is due at or before `until`.
     pub fn pop(&mut self, until: Time) -> Option<(Time, E)> {
-        while self.heap.peek().is_some_and(|entry| entry.at <= until) {
-            let entry = self.heap.pop()?;
+        loop {
+            if self.near.is_empty() && !self.draw() {
+                return None;
+            }
+            if self.near.peek().is_none_or(|entry| entry.at > until) {
+                return None;
+            }
+            let entry = self.near.pop()?;
             if entry.alarm == Alarm::NONE || self.release(entry.alarm) {
                 return Some((entry.at, entry.event));
             }
             self.void -= 1;
         }
-        None
     }
 
     /// Is there nothing to come?
     pub fn is_empty(&self) -> bool {
-        self.heap.len() == self.void
+        self.len() == self.void
+    }
+
+    /// How often entries have been drawn from what comes later: each time, [`upcoming`](Agenda::upcoming) is anew.
+    pub fn draws(&self) -> u64 {
+        self.draws
+    }
+
+    /// What comes next: a few entries, in no particular order, some of them perhaps void.
+    pub fn upcoming(&self) -> impl Iterator<Item = E> {
+        self.near.iter().map(|entry| entry.event)
+    }
+
+    fn len(&self) -> usize {
+        self.near.len() + self.later
     }
 
     fn push(&mut self, at: Time, alarm: Alarm, event: E) {
         self.made += 1;
-        self.heap.push(Entry { at, made: self.made, alarm, event });
+        let entry = Entry { at, made: self.made, alarm, event };
+        // While there are few, the heap holds all of them.
+        if self.later == 0 && self.near.len() < BATCH {
+            self.horizon = self.horizon.max(at);
+        }
+        self.place(entry);
+        if self.near.len() > self.crowd {
+            self.thin_out();
+        }
+    }
+
+    fn place(&mut self, entry: Entry<E>) {
+        if entry.at <= self.horizon {
+            return self.near.push(entry);
+        }
+        let bucket = highest_bit(entry.at, self.horizon);
+        self.far[bucket].push(entry);
+        self.occupied |= 1 << bucket;
+        self.later += 1;
+    }
+
+    /// Empties a bucket; what was in it finds its place anew.
+    fn place_anew(&mut self, bucket: usize) {
+        // Taken and put back, for its memory.
+        let mut entries = std::mem::take(&mut self.far[bucket]);
+        self.occupied &= !(1 << bucket);
+        self.later -= entries.len();
+        for entry in entries.drain(..) {
+            if is_valid(&self.generations, entry.alarm) { self.place(entry) } else { self.void -= 1 }
+        }
+        self.far[bucket] = entries;
+    }
+
+    /// Brings what comes next into the heap, which is empty; false if nothing comes.
+    fn draw(&mut self) -> bool {
+        while self.occupied != 0 {
+            let bucket = self.occupied.trailing_zeros() as usize;
+            let entries = &self.far[bucket];
+            let times = entries.iter().map(|entry| entry.at);
+            // All of the lowest bucket come before all of the others.
+            let horizon = match self.near.len() + entries.len() {
+                ..=BATCH => times.max(),
+                _ if self.near.is_empty() => times.min(),
+                _ => break,
+            };
+            self.horizon = horizon.unwrap_or(self.horizon);
+            self.place_anew(bucket);
+        }
+        self.draws += 1;
+        self.crowd = CROWD;
+        !self.near.is_empty()
+    }
+
+    /// Moves the horizon nearer, so that about a batch stays in the heap.
+    fn thin_out(&mut self) {
+        let mut entries = std::mem::take(&mut self.near).into_vec();
+        // The greatest is the earliest.
+        let (_, last, _) = entries.select_nth_unstable_by(BATCH, |one, other| other.cmp(one));
+        let before = std::mem::replace(&mut self.horizon, last.at);
+        if self.horizon < before {
+            // Only so far up does the place of an entry depend on what has changed of the horizon.
+            for bucket in 0..=highest_bit(before, self.horizon) {
+                self.later -= self.far[bucket].len();
+                self.occupied &= !(1 << bucket);
+                entries.append(&mut self.far[bucket]);
+            }
+        }
+        entries.into_iter().for_each(|entry| self.place(entry));
+        // Those of one moment stay together, however many they are.
+        self.crowd = CROWD.max(2 * self.near.len());
+    }
+
+    /// Takes out what is void.
+    fn sweep(&mut self) {
+        let generations = &self.generations;
+        let is_valid = |entry: &Entry<E>| is_valid(generations, entry.alarm);
+        self.near.retain(is_valid);
+        self.far.iter_mut().for_each(|entries| entries.retain(is_valid));
+        self.later = self.far.iter().map(Vec::len).sum();
+        self.occupied = (0..BUCKETS).filter(|bucket| !self.far[*bucket].is_empty()).map(|bucket| 1 << bucket).sum();
+        self.void = 0;
     }
 
     /// Makes an alarm void and its slot free.
@@ -119,6 +242,11 @@ fn is_valid(generations: &[u32], alarm: Alarm) -> bool {
     alarm == Alarm::NONE || generations[alarm.slot as usize] == alarm.generation
 }
 
+/// The highest bit in which two moments differ.
+fn highest_bit(one: Time, other: Time) -> usize {
+    (one.as_nanos() ^ other.as_nanos()).ilog2() as usize
+}
+
 /// The greatest is the earliest: the heap of the standard library gives the greatest first.
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Entry<E>) -> Ordering {
@@ -140,8 +268,17 @@ impl<E> PartialEq for Entry<E> {
 
 impl<E> Eq for Entry<E> {}
 
+/// One for each bit of a time.
+const BUCKETS: usize = 64;
+/// How many entries are drawn at a time, at most.
+const BATCH: usize = 32;
+/// With so many in the heap it pays to thin it out.
+const CROWD: usize = 4 * BATCH;
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -176,10 +313,50 @@ mod tests {
             let alarm = agenda.set_alarm(Time::from_nanos(1_000_000 + number), 'x');
             agenda.cancel(alarm);
         }
-        assert!(agenda.heap.len() <= 130, "{} entries", agenda.heap.len());
+        assert!(agenda.len() <= 130, "{} entries", agenda.len());
         agenda.enter(Time::from_nanos(1), 'a');
         assert_eq!(drain(&mut agenda, u64::MAX), "a");
         assert!(agenda.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_what_a_sorted_list_does(steps in prop::collection::vec((0_u32..10, 0_u32..40, any::<u64>()), 0..2_000)) {
+            let (mut agenda, mut list, mut now) = (Agenda::new(), Vec::new(), 0);
+            for (number, (step, bits, value)) in steps.into_iter().enumerate() {
+                // Near and far, and many at the same moment.
+                let at = now + (value & ((1 << bits) - 1));
+                match step {
+                    0..5 => {
+                        agenda.enter(Time::from_nanos(at), number);
+                        list.push((at, number, None));
+                    }
+                    5 => {
+                        let alarm = agenda.set_alarm(Time::from_nanos(at), number);
+                        list.push((at, number, Some(alarm)));
+                    }
+                    6 => {
+                        let place = list.iter().position(|(_, _, alarm)| alarm.is_some());
+                        if let Some((_, _, Some(alarm))) = place.map(|place| list.remove(place)) {
+                            prop_assert!(agenda.cancel(alarm));
+                        }
+                    }
+                    _ => {
+                        let next = list.iter().map(|(at, number, _)| (*at, *number)).min().filter(|(due, _)| *due <= at);
+                        let popped = agenda.pop(Time::from_nanos(at)).map(|(at, number)| (at.as_nanos(), number));
+                        prop_assert_eq!(popped, next);
+                        list.retain(|(_, number, _)| next.is_none_or(|(_, taken)| taken != *number));
+                        now = next.map_or(at, |(due, _)| due);
+                    }
+                }
+                prop_assert_eq!(agenda.is_empty(), list.is_empty());
+            }
+            list.sort_unstable_by_key(|(at, number, _)| (*at, *number));
+            for (at, number, _) in list {
+                prop_assert_eq!(agenda.pop(Time::NEVER), Some((Time::from_nanos(at), number)));
+            }
+            prop_assert_eq!(agenda.pop(Time::NEVER), None);
+        }
     }
 
     fn drain(agenda: &mut Agenda<char>, until: u64) -> String {

@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use bytes::Bytes;
 use sp_link::Channel;
 use sp_proto::wire::{FRAME_HEADER_LEN, GREETING_LEN};
-use sp_proto::{PipeId, Time};
+use sp_proto::{Message, PipeId, Time, Visit};
 
 use crate::agenda::Alarm;
 use crate::ids::{HostId, SocketId};
@@ -46,7 +45,7 @@ pub(crate) struct End {
     pub(crate) socket: SocketId,
     pub(crate) state: EndState,
     /// Messages that have arrived and that the socket does not admit yet.
-    pub(crate) held: VecDeque<Bytes>,
+    pub(crate) held: VecDeque<Message>,
     /// The peer has closed; this end follows when nothing is held.
     pub(crate) ending: bool,
 }
@@ -95,8 +94,8 @@ pub(crate) enum Parcel {
     Refused,
     /// What a socket says first.
     Greeting([u8; GREETING_LEN]),
-    /// A message, header words in front of its body.
-    Message(Bytes),
+    /// A message, whole: nobody would notice it being made bytes and parsed again.
+    Message(Message),
     /// An orderly end: what was sent before is still delivered.
     Fin,
     /// An abrupt end.
@@ -177,6 +176,13 @@ impl Way {
         }
     }
 
+    /// Visits what is under way, and what is known to be consumed.
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        let (begin, size) = self.channel.footprint();
+        visit(begin, size);
+        visit(self.credits.as_slices().0.as_ptr().cast(), 1);
+    }
+
     /// What `unconsumed` must be, counted anew: under way, held by the receiving `end`, or consumed without the sender
     /// knowing it.
     pub(crate) fn recount(&self, end: &End) -> usize {
@@ -240,6 +246,13 @@ impl Connections {
         match self.places.get_mut(id.place as usize)? {
             (generation, Some(connection)) if *generation == id.generation => Some(connection),
             _ => None,
+        }
+    }
+
+    /// Visits the place of one.
+    pub(crate) fn footprint(&self, id: ConnectionId, visit: Visit<'_>) {
+        if let Some(place) = self.places.get(id.place as usize) {
+            visit(std::ptr::from_ref(place).cast(), 1);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sp_proto::{Dialer, EndpointOptions, PipeId, Socket, Time};
+use sp_proto::{Dialer, EndpointOptions, PipeId, Socket, Time, Visit};
 
 use crate::agenda::Alarm;
 use crate::connection::{ConnectionId, Side};
@@ -100,6 +100,11 @@ impl LiveSocket {
         if self.line(pipe).is_some() {
             self.lines[pipe.slot()] = None;
         }
+    }
+
+    /// Visits what says which connections are behind its pipes.
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        visit(self.lines.as_ptr().cast(), 1);
     }
 
     /// The connection behind a pipe.

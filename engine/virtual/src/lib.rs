@@ -12,6 +12,7 @@
 mod agenda;
 mod connection;
 mod error;
+mod glance;
 mod host;
 mod ids;
 mod meters;

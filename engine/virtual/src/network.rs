@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sp_link::{Link, LinkOptions, Luck};
 use sp_proto::EndpointOptions;
 
-use crate::connection::{ConnectionId, Connections, Side};
+use crate::connection::{Connection, ConnectionId, Connections, Side};
 use crate::error::WorldError;
 use crate::ids::{HostId, SiteId, SocketId};
 
@@ -102,9 +102,11 @@ impl Network {
     }
 
     /// Connections over any of these links.
-    pub(crate) fn over(&self, links: [usize; 2]) -> Vec<ConnectionId> {
-        let uses = |link| links.contains(&link);
-        self.connections.iter().filter(|(_, c)| uses(c.way(Side::Dialer).link)).map(|(id, _)| id).collect()
+    pub(crate) fn over(&self, links: &[usize]) -> Vec<ConnectionId> {
+        let uses = |connection: &Connection| {
+            [Side::Dialer, Side::Listener].into_iter().any(|side| links.contains(&connection.way(side).link))
+        };
+        self.connections.iter().filter(|(_, connection)| uses(connection)).map(|(id, _)| id).collect()
     }
 
     /// Every message ever sent is delivered, discarded or still there, and every window is counted right.

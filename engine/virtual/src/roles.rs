@@ -17,13 +17,14 @@ pub(crate) mod workload;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sp_proto::{Answer, Ticket, Time};
+use sp_proto::{Answer, Ticket, Time, Visit};
 
 pub use self::body::{home_of, sequence_for};
 use self::service::{Instance, ServicePlan};
 use self::stations::Stations;
 use self::workload::{Client, Workload, WorkloadPlan};
 use crate::error::WorldError;
+use crate::host::Owner;
 use crate::ids::{HostId, SiteId, SocketId};
 use crate::meters::Meter;
 use crate::stage::Stage;
@@ -170,6 +171,10 @@ impl Roles {
     }
 }
 
+fn visit_value<T>(value: &T, visit: Visit<'_>) {
+    visit(std::ptr::from_ref(value).cast(), size_of::<T>());
+}
+
 /// The books of one workload: every request is answered, lost or still there, and Little's law is kept. `waiting` is when
 /// those were sent that are still there.
 fn balance(name: &str, meter: &Meter, waiting: &[Time]) -> Result<(), String> {
@@ -181,6 +186,43 @@ fn balance(name: &str, meter: &Meter, waiting: &[Time]) -> Result<(), String> {
     match meter.residual(came) {
         0 => Ok(()),
         residual => Err(format!("{name}: Little's law is broken: {residual} ns too much time was spent waiting")),
+    }
+}
+
+/// # Looked ahead at
+impl Roles {
+    /// Visits who owns a socket.
+    pub(crate) fn footprint(&self, owner: Owner, visit: Visit<'_>) {
+        match owner {
+            Owner::Client(number) => visit_value(&self.clients[number as usize], visit),
+            Owner::Instance(number) => visit_value(&self.instances[number as usize], visit),
+            Owner::Outside => {}
+        }
+    }
+
+    /// Visits what it points to.
+    pub(crate) fn footprint_within(&self, owner: Owner, visit: Visit<'_>) {
+        match owner {
+            Owner::Client(number) => self.clients[number as usize].footprint(visit),
+            Owner::Instance(number) => self.instances[number as usize].footprint(visit),
+            Owner::Outside => {}
+        }
+    }
+
+    /// Visits what that points to.
+    pub(crate) fn footprint_of_work(&self, owner: Owner, visit: Visit<'_>) {
+        if let Owner::Client(number) = owner {
+            self.clients[number as usize].footprint_of_work(visit);
+        }
+    }
+
+    /// The socket that it will act on, mostly.
+    pub(crate) fn first_socket(&self, owner: Owner) -> Option<SocketId> {
+        match owner {
+            Owner::Client(number) => self.clients[number as usize].first_socket(),
+            Owner::Instance(number) => self.instances[number as usize].socket,
+            Owner::Outside => None,
+        }
     }
 }
 

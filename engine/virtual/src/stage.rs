@@ -3,10 +3,11 @@
 mod wire;
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sp_link::{LinkOptions, Luck, Stream};
-use sp_proto::{Answer, Dialer, DownReason, EndpointOptions, Kind, OpError, Options, Socket, Ticket, Time};
+use sp_proto::{Answer, Dialer, DownReason, EndpointOptions, Kind, OpError, Options, Socket, Ticket, Time, Visit};
 
 use crate::agenda::Agenda;
 use crate::connection::{ConnectionId, Parcel, Side};
@@ -33,6 +34,8 @@ pub(crate) struct Stage {
     host_names: HashSet<String>,
     sockets: Vec<Option<Box<LiveSocket>>>,
     touched: VecDeque<SocketId>,
+    /// Those of the latest socket, which the next will mostly share.
+    options: Option<Arc<Options>>,
 }
 
 /// What can be due.
@@ -79,6 +82,7 @@ impl Stage {
             host_names: HashSet::new(),
             sockets: Vec::new(),
             touched: VecDeque::new(),
+            options: None,
         }
     }
 
@@ -174,22 +178,41 @@ impl Stage {
 
     pub(crate) fn heal(&mut self, a: SiteId, b: SiteId) -> Result<(), WorldError> {
         let links = self.network.link_between(a, b)?;
-        for link in links {
-            self.network.links[link].heal(self.now.as_nanos());
-        }
+        self.heal_links(&links);
         self.tell_of_link(a, b, |other| Scene::Healed(other));
+        Ok(())
+    }
+
+    /// A cut of one direction.
+    pub(crate) fn mute(&mut self, from: SiteId, to: SiteId) -> Result<(), WorldError> {
+        let [there, _] = self.network.link_between(from, to)?;
+        self.network.links[there].cut(self.now.as_nanos());
+        self.tell_of_link(from, to, |other| Scene::Muted(other));
+        Ok(())
+    }
+
+    pub(crate) fn unmute(&mut self, from: SiteId, to: SiteId) -> Result<(), WorldError> {
+        let [there, _] = self.network.link_between(from, to)?;
+        self.heal_links(&[there]);
+        self.tell_of_link(from, to, |other| Scene::Unmuted(other));
+        Ok(())
+    }
+
+    fn heal_links(&mut self, links: &[usize]) {
+        for link in links {
+            self.network.links[*link].heal(self.now.as_nanos());
+        }
         for connection in self.network.over(links) {
             self.arm(connection, Side::Dialer);
             self.arm(connection, Side::Listener);
         }
-        Ok(())
     }
 
     /// Both ends of every connection over the link learn at once that it is broken.
     pub(crate) fn sever(&mut self, a: SiteId, b: SiteId) -> Result<(), WorldError> {
         let links = self.network.link_between(a, b)?;
         self.tell_of_link(a, b, |other| Scene::Broken(other));
-        for connection in self.network.over(links) {
+        for connection in self.network.over(&links) {
             self.leave(connection, Side::Dialer, DownReason::Lost, None);
             self.leave(connection, Side::Listener, DownReason::Lost, None);
         }
@@ -210,7 +233,12 @@ impl Stage {
         if !alive {
             return Err(WorldError::Down(name.clone()));
         }
-        let machine = Socket::new(kind, options, self.luck.seed(&format!("socket/{name}/{opened}")))?;
+        let seed = self.luck.seed(&format!("socket/{name}/{opened}"));
+        let options = match &self.options {
+            Some(latest) if **latest == options => latest.clone(),
+            _ => self.options.insert(Arc::new(options)).clone(),
+        };
+        let machine = Socket::new(kind, options, seed)?;
         let id = SocketId(self.sockets.len() as u32);
         self.sockets.push(Some(Box::new(LiveSocket::new(host, owner, machine))));
         let host = &mut self.hosts[host.index()];
@@ -225,6 +253,18 @@ impl Stage {
             .ok_or(WorldError::Unknown { what: "socket", number: id.0 })?
             .as_deref()
             .ok_or(WorldError::Socket(OpError::Closed))
+    }
+
+    /// How many sockets there have been.
+    pub(crate) fn socket_count(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Visits the place of a socket.
+    pub(crate) fn footprint(&self, id: SocketId, visit: Visit<'_>) {
+        if let Some(place) = self.sockets.get(id.index()) {
+            visit(std::ptr::from_ref(place).cast(), 1);
+        }
     }
 
     pub(crate) fn listen(&mut self, id: SocketId, address: &str, endpoint: EndpointOptions) -> Result<(), WorldError> {

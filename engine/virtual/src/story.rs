@@ -14,6 +14,10 @@ pub enum Scene<'a> {
     Restored,
     /// The link between this site and another is silent.
     Cut(&'a str),
+    /// What it sends to this site is not heard there.
+    Muted(&'a str),
+    /// It is heard there again.
+    Unmuted(&'a str),
     /// It speaks again.
     Healed(&'a str),
     /// Every connection over it is broken.
@@ -85,6 +89,8 @@ impl fmt::Display for Scene<'_> {
         match self {
             Scene::Killed => f.write_str("killed"),
             Scene::Restored => f.write_str("restored"),
+            Scene::Muted(site) => write!(f, "not heard in {site}"),
+            Scene::Unmuted(site) => write!(f, "heard in {site} again"),
             Scene::Cut(site) => write!(f, "cut from {site}"),
             Scene::Healed(site) => write!(f, "healed with {site}"),
             Scene::Broken(site) => write!(f, "broken with {site}"),

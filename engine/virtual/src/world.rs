@@ -7,6 +7,7 @@ use sp_link::{LinkOptions, Luck, Stream};
 use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Stats, Time};
 
 use crate::error::WorldError;
+use crate::glance::Glance;
 use crate::host::Owner;
 use crate::ids::{CrowdId, HostId, OutsideTicket, SiteId, SocketId, StationId};
 use crate::meters::Meter;
@@ -25,6 +26,9 @@ pub struct World {
     roles: Roles,
     faults: Vec<Fault>,
     events: u64,
+    glance: Glance,
+    /// Until which draw of the agenda it has looked ahead.
+    seen: u64,
 }
 
 /// How a world begins.
@@ -73,6 +77,8 @@ impl World {
             roles: Roles::default(),
             faults: Vec::new(),
             events: 0,
+            glance: Glance::default(),
+            seen: 0,
         }
     }
 
@@ -284,7 +290,7 @@ impl World {
             Fault::Kill(host) | Fault::Vanish(host, _) | Fault::Restore(host) => {
                 self.stage.host(host)?;
             }
-            Fault::Cut(a, b) | Fault::Heal(a, b) | Fault::Break(a, b) => {
+            Fault::Cut(a, b) | Fault::Heal(a, b) | Fault::Mute(a, b) | Fault::Unmute(a, b) | Fault::Break(a, b) => {
                 self.stage.network.link_between(a, b)?;
             }
         }
@@ -330,6 +336,8 @@ impl World {
             Fault::Restore(host) => self.restore(host),
             Fault::Cut(a, b) => self.cut(a, b),
             Fault::Heal(a, b) => self.heal(a, b),
+            Fault::Mute(a, b) => self.mute(a, b),
+            Fault::Unmute(a, b) => self.unmute(a, b),
             Fault::Break(a, b) => self.break_(a, b),
         }
     }
@@ -374,6 +382,16 @@ impl World {
         self.stage.heal(a, b)
     }
 
+    /// Silence in one direction: what `from` sends does not arrive at `to`.
+    pub fn mute(&mut self, from: SiteId, to: SiteId) -> Result<(), WorldError> {
+        self.stage.mute(from, to)
+    }
+
+    /// The end of silence in one direction.
+    pub fn unmute(&mut self, from: SiteId, to: SiteId) -> Result<(), WorldError> {
+        self.stage.unmute(from, to)
+    }
+
     /// Breaks every connection between two sites; both ends know at once, and may connect again.
     pub fn break_(&mut self, a: SiteId, b: SiteId) -> Result<(), WorldError> {
         self.stage.sever(a, b)?;
@@ -412,6 +430,10 @@ impl World {
             self.stage.now = at;
             self.events += 1;
             left -= 1;
+            if self.seen != self.stage.agenda.draws() {
+                self.seen = self.stage.agenda.draws();
+                self.glance.over(&self.stage, &self.roles, self.stage.agenda.upcoming());
+            }
             self.handle(due);
             self.quiesce();
         }

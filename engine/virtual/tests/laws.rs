@@ -172,6 +172,8 @@ impl Play {
             1 => Fault::Restore(host),
             2 => Fault::Cut(a, b),
             3 => Fault::Heal(a, b),
+            4 => Fault::Mute(a, b),
+            5 => Fault::Unmute(a, b),
             _ => Fault::Break(a, b),
         }
     }
@@ -185,7 +187,7 @@ fn play() -> impl Strategy<Value = Play> {
         (1_u32..20)
             .prop_map(|outstanding| Load::Closed { outstanding, think: Distribution::Exponential { mean: 0.01 } }),
     ];
-    let faults = prop::collection::vec((0_u64..18_000, 0_u8..5, any::<u8>(), any::<u8>()), 0..40);
+    let faults = prop::collection::vec((0_u64..18_000, 0_u8..7, any::<u8>(), any::<u8>()), 0..40);
     let window = prop_oneof![Just(1_usize), Just(500), Just(256 << 10)];
     let resend = prop_oneof![Just(Duration::from_millis(300)), Just(Duration::from_secs(60))];
     let loss = prop_oneof![Just(0.0), 0.0..0.05];

@@ -83,6 +83,30 @@ fn over_a_cut_link_the_dialer_gives_up_after_its_handshake_timeout() {
     world.audit().unwrap();
 }
 
+/// A reply sent over the silent direction waits for its end, and then takes half a round trip; requests still get there.
+#[test]
+fn what_is_muted_is_silent_in_one_direction_only() {
+    let mut world = world(1);
+    let [new_york, london] = two_sites(&mut world);
+    let (a, b) = (world.add_host("a", new_york).unwrap(), world.add_host("b", london).unwrap());
+    let (asker, replier) = connect(&mut world, a, b, Kind::Req, Kind::Rep);
+    world.advance(millis(200));
+    world.mute(london, new_york).unwrap();
+    world.submit_send(asker, ContextId::DEFAULT, "ping".into(), None).unwrap();
+    world.submit_recv(replier, ContextId::DEFAULT, None).unwrap();
+    let pong = world.submit_recv(asker, ContextId::DEFAULT, None).unwrap();
+    assert!(matches!(world.poll_outcome(), Some(Outcome::Answered(_, Answer::Sent))));
+    assert_eq!(world.advance(millis(1_000)), Some(millis(238)));
+    while world.poll_outcome().is_some() {}
+    world.submit_send(replier, ContextId::DEFAULT, "pong".into(), None).unwrap();
+    while world.poll_outcome().is_some() {}
+    assert_eq!(world.advance(millis(500)), None);
+    world.unmute(london, new_york).unwrap();
+    assert_eq!(world.advance(Time::NEVER), Some(millis(538)));
+    assert_eq!(world.poll_outcome(), Some(Outcome::Answered(pong, received("pong"))));
+    world.audit().unwrap();
+}
+
 #[test]
 fn a_transmitter_of_8_mbit_takes_a_microsecond_for_each_byte() {
     let mut world = world(1);

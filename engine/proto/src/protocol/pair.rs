@@ -3,8 +3,6 @@
 //! Version 0 has nothing but the body on the wire. Version 1, which NNG added under an endpoint id of its own, puts one
 //! word in front: how many times the message has been sent, by its sender and by devices.
 
-use bytes::Buf;
-
 use super::ways::{Inbox, Outbox};
 use super::{Io, Protocol};
 use crate::context::ContextId;
@@ -58,7 +56,7 @@ impl Protocol for Pair {
 
     fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, mut message: Message) {
         if self.hops != Hops::None {
-            let hops = if message.body.len() < 4 { u32::MAX } else { message.body.get_u32() };
+            let hops = message.take_word().unwrap_or(u32::MAX);
             if hops > MOST_HOPS {
                 return io.condemn(pipe, DownReason::Fault(PeerFault::Header));
             }

@@ -64,7 +64,7 @@ impl Protocol for Asker {
 
     /// Hops were counted on the way there.
     fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, message: Message) {
-        match split_stack(message.body, u8::MAX) {
+        match split_stack(message, u8::MAX) {
             Some(answer) if io.fits(pipe, &answer) => self.inbox.enqueue(io, pipe, answer),
             Some(_) => {}
             None => io.drop_malformed(pipe),
@@ -111,7 +111,7 @@ impl Protocol for Answerer {
     }
 
     fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, message: Message) {
-        match split_stack(message.body, io.options.ttl) {
+        match split_stack(message, io.options.ttl) {
             Some(mut request) if io.fits(pipe, &request) => {
                 request.header.insert(0, pipe.word());
                 self.inbox.enqueue(io, pipe, request);

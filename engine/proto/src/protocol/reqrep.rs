@@ -6,15 +6,17 @@
 //! sent again to the next pipe, because a silent peer is likelier dead than slow. A request that brings down one
 //! connection after another, perhaps because nobody accepts its size, is given time in between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use rand::RngExt;
 
 use super::ways::{Inbox, Outbox, put, received};
 use super::{Io, Protocol, too_many_contexts};
+use crate::ascending::Ascending;
 use crate::context::{ContextId, Contexts};
 use crate::error::OpError;
+use crate::footprint::{Visit, visit_body};
 use crate::message::{Header, Message};
 use crate::options::Options;
 use crate::pipe::PipeId;
@@ -27,7 +29,7 @@ use crate::timers::Timers;
 pub(crate) struct Req {
     contexts: Contexts<Asking>,
     /// Which context a reply belongs to.
-    outstanding: BTreeMap<u32, ContextId>,
+    outstanding: Ascending<u32, ContextId>,
     /// Contexts whose request waits for a pipe that can take it.
     parked: VecDeque<ContextId>,
     outbox: Outbox,
@@ -61,7 +63,7 @@ impl Req {
     pub(crate) fn new(options: &Options, seed: u64) -> Req {
         Req {
             contexts: Contexts::new(options.max_contexts),
-            outstanding: BTreeMap::new(),
+            outstanding: Ascending::default(),
             parked: VecDeque::new(),
             outbox: Outbox::default(),
             resends: Timers::default(),
@@ -164,10 +166,9 @@ impl Protocol for Req {
     }
 
     fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, mut message: Message) {
-        if message.body.len() < 4 {
+        let Some(id) = message.take_word() else {
             return io.drop_malformed(pipe);
-        }
-        let id = message.body.get_u32();
+        };
         if !io.fits(pipe, &message) {
             return;
         }
@@ -182,13 +183,15 @@ impl Protocol for Req {
     }
 
     fn send(&mut self, io: &mut Io<'_>, context: ContextId, message: Message) -> Result<(), (OpError, Message)> {
-        if self.contexts.get_mut(context).is_none() {
+        let Some(state) = self.contexts.get_mut(context) else {
             return Err((OpError::ContextClosed, message));
+        };
+        if matches!(state, Asking::Waiting { .. }) {
+            io.wake
+                .abandoned_receivers
+                .push((context, OpError::Cancelled("a new request took the place of the one being waited for")));
         }
         self.forget(io, context);
-        io.wake
-            .abandoned_receivers
-            .push((context, OpError::Cancelled("a new request took the place of the one being waited for")));
         let id = self.next_id | REQUEST;
         self.next_id = self.next_id.wrapping_add(1);
         self.outstanding.insert(id, context);
@@ -245,6 +248,24 @@ impl Protocol for Req {
     fn next_timeout(&self) -> Option<Time> {
         self.resends.next()
     }
+
+    fn likely_pipe(&self) -> Option<PipeId> {
+        self.outbox.next()
+    }
+
+    fn footprint(&self, visit: Visit<'_>) {
+        self.contexts.footprint(visit);
+        self.outstanding.footprint(visit);
+        self.outbox.footprint(visit);
+        self.resends.footprint(visit);
+    }
+
+    fn footprint_of_bodies(&self, visit: Visit<'_>) {
+        if let Some(Asking::Waiting { body, .. }) = self.contexts.states().find(|state| !matches!(state, Asking::Idle))
+        {
+            visit_body(body, visit);
+        }
+    }
 }
 
 /// Replies. Each context holds at most one request in hand; receiving another one abandons it. A RESPONDENT is the same
@@ -298,7 +319,7 @@ impl Protocol for Rep {
     }
 
     fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, message: Message) {
-        match split_stack(message.body, io.options.ttl) {
+        match split_stack(message, io.options.ttl) {
             Some(request) if io.fits(pipe, &request) => self.inbox.enqueue(io, pipe, request),
             Some(_) => {}
             None => io.drop_malformed(pipe),
@@ -366,17 +387,30 @@ impl Protocol for Rep {
     fn senders_wait_apart(&self) -> bool {
         true
     }
+
+    fn likely_pipe(&self) -> Option<PipeId> {
+        self.contexts.states().find_map(|state| match state {
+            Replying::InHand { pipe, .. } => Some(*pipe),
+            Replying::Idle | Replying::Returned { .. } => None,
+        })
+    }
+
+    fn footprint(&self, visit: Visit<'_>) {
+        self.contexts.footprint(visit);
+        self.inbox.footprint(visit);
+    }
 }
 
 /// Takes the routing words from the front of a request, down to and including its id. `None` if they do not end, or if
 /// there are more than `ttl` of them (counted as nanomsg's `xrep.c` does, the id included).
-pub(crate) fn split_stack(mut body: Bytes, ttl: u8) -> Option<Message> {
+pub(crate) fn split_stack(mut message: Message, ttl: u8) -> Option<Message> {
     let mut header = Header::new();
-    while header.len() < usize::from(ttl) && body.len() >= 4 {
-        let word = body.get_u32();
+    while header.len() < usize::from(ttl)
+        && let Some(word) = message.take_word()
+    {
         header.push(word);
         if word & REQUEST != 0 {
-            return Some(Message { header, body });
+            return Some(Message { header, body: message.body });
         }
     }
     None

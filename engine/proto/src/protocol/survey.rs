@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use rand::RngExt;
 
 use super::reqrep::REQUEST;
@@ -102,10 +102,9 @@ impl Protocol for Surveyor {
 
     fn handle_message(&mut self, io: &mut Io<'_>, pipe: PipeId, mut message: Message) {
         self.expire(io);
-        if message.body.len() < 4 {
+        let Some(id) = message.take_word() else {
             return io.drop_malformed(pipe);
-        }
-        let id = message.body.get_u32();
+        };
         if !io.fits(pipe, &message) {
             return;
         }

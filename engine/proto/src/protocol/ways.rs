@@ -6,6 +6,7 @@ use super::Io;
 use crate::balance::Rotation;
 use crate::error::OpError;
 use crate::event::DownReason;
+use crate::footprint::Visit;
 use crate::message::Message;
 use crate::options::WhenFull;
 use crate::pipe::PipeId;
@@ -43,6 +44,15 @@ impl Outbox {
     /// Whose turn it is to be written to; [`transmit`](Outbox::transmit) must follow.
     pub(crate) fn turn(&mut self) -> Option<PipeId> {
         self.writable.turn()
+    }
+
+    /// Whose turn it will be.
+    pub(crate) fn next(&self) -> Option<PipeId> {
+        self.writable.next()
+    }
+
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        self.writable.footprint(visit);
     }
 
     /// Hands a message to a pipe that can be written to.
@@ -169,6 +179,10 @@ impl Inbox {
     /// pipes to be fair to.
     pub(crate) fn passes(&self, io: &Io<'_>, pipe: PipeId) -> bool {
         self.returned.is_empty() && self.readable.next().is_none() && io.pipes.is_alone(pipe)
+    }
+
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        self.readable.footprint(visit);
     }
 
     /// What the program gets next.

@@ -1,9 +1,6 @@
 //! Asking: requests on a REQ socket, a context for each that is outstanding.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
-use sp_proto::{Answer, ContextId, Ticket, Time};
+use sp_proto::{Answer, Ascending, ContextId, Ticket, Time, Visit};
 
 use super::body::{replier_of, request};
 use super::workload::Act;
@@ -12,7 +9,7 @@ use crate::story::Scene;
 /// The requests of one client.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    outstanding: HashMap<Ticket, Asked, BuildHasherDefault<Scatter>>,
+    outstanding: Ascending<Ticket, Asked>,
     /// Contexts that have been used and are free.
     idle: Vec<ContextId>,
 }
@@ -73,11 +70,16 @@ impl Asking {
     /// Nobody will be answered any more.
     pub(super) fn abandon(&mut self, act: &mut Act<'_>) {
         self.idle.clear();
-        let mut given_up: Vec<Asked> = std::mem::take(&mut self.outstanding).into_values().collect();
-        given_up.sort_unstable_by_key(|asked| asked.sequence);
-        for asked in given_up {
+        // Tickets are issued in the order of asking.
+        for asked in self.outstanding.drain() {
             lose(act, asked.sequence, asked.at);
         }
+    }
+
+    /// Visits the requests that are under way, and the contexts that are free.
+    pub(super) fn footprint(&self, visit: Visit<'_>) {
+        self.outstanding.footprint(visit);
+        visit(self.idle.as_ptr().cast(), 1);
     }
 
     /// How many requests are still waited for.
@@ -88,24 +90,6 @@ impl Asking {
     /// When each of the requests was sent that are still waited for.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
         self.outstanding.values().map(|asked| asked.at)
-    }
-}
-
-/// Hashes ticket numbers, which nobody chooses to do harm, and without luck of its own.
-#[derive(Debug, Default)]
-struct Scatter(u64);
-
-impl Hasher for Scatter {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

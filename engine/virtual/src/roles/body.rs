@@ -26,17 +26,12 @@ pub fn home_of(sequence: u64) -> (HostId, u64) {
 }
 
 pub(crate) fn request(sequence: u64, size: usize) -> Bytes {
-    let mut body = BytesMut::with_capacity(size.max(REQUEST_LEN));
-    body.put_u64(sequence);
-    filled(body, size)
+    filled([sequence.to_be_bytes()].as_flattened(), size)
 }
 
 /// A message that says when it was meant to be sent, in nanoseconds (64 bits) behind its sequence number.
 pub(crate) fn dated(sequence: u64, at: Time, size: usize) -> Bytes {
-    let mut body = BytesMut::with_capacity(size.max(DATED_LEN));
-    body.put_u64(sequence);
-    body.put_u64(at.as_nanos());
-    filled(body, size)
+    filled([sequence, at.as_nanos()].map(u64::to_be_bytes).as_flattened(), size)
 }
 
 /// When a message was meant to be sent that says so.
@@ -46,10 +41,10 @@ pub(crate) fn date_of(body: &[u8]) -> Option<Time> {
 }
 
 pub(crate) fn reply(request: &[u8], host: HostId, size: usize) -> Bytes {
-    let mut body = BytesMut::with_capacity(size.max(REPLY_LEN));
-    body.put_u64(sequence_of(request).unwrap_or(0));
-    body.put_u32(host.number().wrapping_add(1));
-    filled(body, size)
+    let mut words = [0; REPLY_LEN];
+    words[..REQUEST_LEN].copy_from_slice(&sequence_of(request).unwrap_or(0).to_be_bytes());
+    words[REQUEST_LEN..].copy_from_slice(&host.number().wrapping_add(1).to_be_bytes());
+    filled(&words, size)
 }
 
 pub(crate) fn sequence_of(body: &[u8]) -> Option<u64> {
@@ -62,12 +57,23 @@ pub(crate) fn replier_of(body: &[u8]) -> Option<HostId> {
     u32::from_be_bytes(bytes.try_into().ok()?).checked_sub(1).map(HostId::from_number)
 }
 
-fn filled(mut body: BytesMut, size: usize) -> Bytes {
-    let missing = size.saturating_sub(body.len());
-    body.put_bytes(0, missing);
+/// A small body is one allocation together with the count of those who share it.
+fn filled(words: &[u8], size: usize) -> Bytes {
+    let size = size.max(words.len());
+    if size <= SMALL {
+        let mut block = [0; SMALL];
+        block[..words.len()].copy_from_slice(words);
+        let mut body = Bytes::from_owner(block);
+        body.truncate(size);
+        return body;
+    }
+    let mut body = BytesMut::with_capacity(size);
+    body.put_slice(words);
+    body.put_bytes(0, size - words.len());
     body.freeze()
 }
 
+const SMALL: usize = 64;
 const COUNT_BITS: u32 = 40;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 

@@ -17,6 +17,10 @@ pub enum Fault {
     Cut(SiteId, SiteId),
     /// It speaks again.
     Heal(SiteId, SiteId),
+    /// What the first sends to the second is not heard there; the other direction is as it was.
+    Mute(SiteId, SiteId),
+    /// It is heard again.
+    Unmute(SiteId, SiteId),
     /// Every connection over the link is broken.
     Break(SiteId, SiteId),
 }

@@ -1,11 +1,10 @@
 //! Services: who answers, and how long that takes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sp_link::{Distribution, Stream};
-use sp_proto::{Answer, ContextId, EndpointOptions, Kind, OpError, Options, Ticket, Time};
+use sp_proto::{Answer, Ascending, ContextId, EndpointOptions, Kind, OpError, Options, Ticket, Time, Visit};
 
 use super::Receipt;
 use super::body::{date_of, reply, sequence_of};
@@ -84,12 +83,12 @@ pub(crate) struct Instance {
     place: usize,
     /// How often it was started; cues for an earlier life are void.
     life: u32,
-    socket: Option<SocketId>,
+    pub(crate) socket: Option<SocketId>,
     /// Through which it hands on.
     out: Option<SocketId>,
     workers: Vec<Worker>,
     /// Which worker waits for a ticket, to receive, to reply or to hand on.
-    waiting: BTreeMap<(SocketId, Ticket), u32>,
+    waiting: Ascending<(SocketId, Ticket), u32>,
 }
 
 /// REP and RESPONDENT give each worker a conversation of its own; on PULL they all share the one there is.
@@ -168,7 +167,7 @@ impl Instance {
             socket: None,
             out: None,
             workers: Vec::new(),
-            waiting: BTreeMap::new(),
+            waiting: Ascending::default(),
         })
     }
 
@@ -211,12 +210,18 @@ impl Instance {
         Ok(())
     }
 
+    /// Visits its workers, and who of them waits.
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        self.waiting.footprint(visit);
+        visit(self.workers.as_ptr().cast(), size_of::<Worker>());
+    }
+
     /// The host is about to lose its sockets.
     pub(crate) fn stop(&mut self) {
         (self.socket, self.out) = (None, None);
         self.life += 1;
         self.workers.clear();
-        self.waiting.clear();
+        self.waiting = Ascending::default();
     }
 
     /// A worker is done with what it had in hand.

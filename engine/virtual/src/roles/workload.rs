@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sp_proto::{Answer, EndpointOptions, Kind, Options, Ticket, Time};
+use sp_proto::{Answer, EndpointOptions, Kind, Options, Ticket, Time, Visit};
 
 use super::asking::Asking;
 use super::body::sequence_for;
@@ -275,6 +275,23 @@ impl Client {
     /// Takes in what is not told but seen: requests sent again, and messages that are overdue.
     pub(crate) fn look(&mut self, stage: &Stage, workload: &mut Workload) {
         self.lines.iter_mut().for_each(|line| line.look(stage, workload));
+    }
+
+    /// Visits its lines.
+    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+        visit(self.lines.as_ptr().cast(), size_of::<Line>());
+    }
+
+    /// Visits what is under way on its first line.
+    pub(crate) fn footprint_of_work(&self, visit: Visit<'_>) {
+        if let Some(Line { manner: Manner::Asking(asking), .. }) = self.lines.first() {
+            asking.footprint(visit);
+        }
+    }
+
+    /// Its first socket.
+    pub(crate) fn first_socket(&self) -> Option<SocketId> {
+        self.lines.first().map(|line| line.socket)
     }
 
     /// When each of the requests was sent that it still waits for.

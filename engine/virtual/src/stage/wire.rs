@@ -5,8 +5,8 @@
 //! the dialer's after two. Where nobody listens, the refusal is back after one; over a cut link nothing comes back and the
 //! dialer gives up after its socket's `handshake_timeout`.
 
-use bytes::{Bytes, BytesMut};
-use sp_proto::{Attachment, DownReason, EndpointOptions, PeerFault, Time, wire};
+use bytes::BytesMut;
+use sp_proto::{Attachment, DownReason, EndpointOptions, Message, PeerFault, Time, wire};
 
 use super::{Due, Stage};
 use crate::connection::{Connection, ConnectionId, End, EndState, Parcel, Side, frame};
@@ -120,11 +120,9 @@ impl Stage {
                 break;
             };
             let size = frame(message.len());
-            let mut bytes = BytesMut::with_capacity(message.len());
-            message.put(&mut bytes);
             way.unconsumed += size;
             let link = &mut self.network.links[way.link];
-            way.channel.offer(link, now.as_nanos(), size, Parcel::Message(bytes.freeze()));
+            way.channel.offer(link, now.as_nanos(), size, Parcel::Message(message));
             self.network.traffic.sent += 1;
             if let Some(story) = &mut self.story {
                 let names = (&self.hosts[host.index()].name, &self.hosts[peer.index()].name);
@@ -317,7 +315,7 @@ impl Stage {
     }
 
     /// Gives a message to the socket; its sender hears of it one delay later.
-    fn hand_over(&mut self, id: ConnectionId, side: Side, message: Bytes) {
+    fn hand_over(&mut self, id: ConnectionId, side: Side, message: Message) {
         let now = self.now;
         let Some(connection) = self.network.connections.get_mut(id) else { return };
         let &End { state: EndState::Up(pipe), socket, host, .. } = connection.end(side) else { return };
@@ -335,7 +333,7 @@ impl Stage {
             self.leave(id, side, DownReason::Fault(fault), Some(Parcel::Reset));
             return;
         }
-        machine.handle_message(now, pipe, message);
+        machine.handle_whole_message(now, pipe, message);
         if blocked {
             self.await_credit(id, side.other());
         }
