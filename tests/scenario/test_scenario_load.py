@@ -6,11 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import Field, model_validator
 from ruamel.yaml import YAML
 
 from workbench.scenario import Scenario, ScenarioError, lint, load, parse
+from workbench.scenario.load import _Loading
+from workbench.scenario.schema import Model
+from workbench.scenario.tree import Source, read_tree
 
 
 def messages(text: str, *sets: str) -> list[str]:
@@ -420,3 +425,32 @@ def test_what_is_sent_is_counted_before_it_is_sent(good: str) -> None:
     (message,) = messages(text, "links.0.rtt=0 ms", "services.foo.time=0 s")
     assert message.startswith("this run would send about 3e11 messages (1 point, 3 replications of 5 s)")
     assert isinstance(parse(text, sets=["workloads.users.load=closed 100"]), Scenario)
+
+
+class _Deep(Model):
+    """Something that may be written in a short way, as text for a number."""
+
+    number: int = Field(description="A number.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"number": value} if isinstance(value, str) else value
+
+
+class _Outer(Model):
+    deep: _Deep | None = Field(default=None, description="What may be written in a short way.")
+    other: int = Field(default=0, description="Something else.")
+
+
+@pytest.mark.timeout(10)
+def test_what_is_wrong_at_a_path_that_the_file_does_not_have_is_told_once() -> None:
+    """The wrong number stands in the file as the whole of `deep` only, and goes with it."""
+    loading = _Loading(None)
+    tree = read_tree("deep: many\nother: few\n", Source("outer.yaml"), loading.problems)
+    assert tree is not None
+    found, left, gone = loading._shaped(_Outer, tree)
+    assert found == _Outer()
+    assert gone == {("deep",), ("other",)}
+    assert left.plain() == {}
+    assert [(problem.line, problem.column) for problem in loading.problems] == [(1, 7), (2, 8)]

@@ -348,7 +348,8 @@ class _Loading:
             first = False
             lacking = {error["loc"] for error in errors if error["type"] == "missing"}
             stood_in = {loc for loc in lacking if _general(loc) in _STAND_INS} if model is Scenario else set()
-            out = {_guilty(error) for error in errors if error["loc"] not in stood_in}
+            # What is wrong may stand in the file in a short way only: then that goes.
+            out = {tree.at(_guilty(error))[1] for error in errors if error["loc"] not in stood_in}
             if () in out:
                 return None, tree, frozenset(gone)
             for path, names in [(path, _names(tree, path)) for path in out]:
