@@ -40,6 +40,21 @@ def test_a_simulation_is_interrupted_and_taken_up_again(workbench: Any, small: P
     assert told(again.json) == told(whole.json)
 
 
+def test_a_simulation_that_was_killed_is_taken_up_where_it_was(workbench: Any, small: Path) -> None:
+    words = ("run", small, "--json", "--replications", 40, "--jobs", 2)
+    call = workbench.start(*words)
+    call.until(lambda: workbench.finished("small") >= 3)
+    assert call.end(call.process.kill).code == -signal.SIGKILL
+    done = workbench.finished("small")
+    assert 3 <= done < 80
+    again = workbench(*words)
+    assert again.code == 0
+    (run,) = workbench.runs("small")
+    assert json.loads((run / "manifest.json").read_text())["resumed"] is True
+    whole = workbench(*words[:-1], 1, "--out", "another")
+    assert told(again.json) == told(whole.json)
+
+
 def test_a_simulation_by_one_process_is_interrupted(workbench: Any, small: Path) -> None:
     call = workbench.start("run", small, "--json", "--replications", 60, "--jobs", 1)
     call.until(lambda: workbench.finished("small") >= 3)

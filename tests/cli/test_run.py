@@ -82,11 +82,13 @@ def test_seed_set_and_replications_are_minded(workbench: Any, small: Path, kept:
 def test_a_dry_run_lists_what_it_would_do_and_does_nothing(workbench: Any, small: Path) -> None:
     ended = workbench("run", small, "--dry-run", "--replications", 4)
     assert ended.code == 0
-    assert ended.out.splitlines() == [
+    *listed, forecast = ended.out.splitlines()
+    assert listed == [
         "   0  routing = round-robin",
         "   1  routing = priority",
         "2 points × 4 replications = 8 runs of 1 s in the virtual world",
     ]
+    assert forecast.startswith("about 1 s and ")
     assert not (workbench.folder / "results").exists()
 
 
@@ -383,3 +385,44 @@ def test_what_is_printed_is_kept(kept: Any) -> None:
     assert manifest["seed"] == 5
     assert manifest["links"][0] == {"name": "near – far", "state": "modelled"}
     assert list((folder / "figures").glob("*.png"))
+
+
+def test_what_would_take_too_much_is_not_begun(workbench: Any, small: Path) -> None:
+    long = workbench("run", small, "--set", "run.duration=5 h", "--time-limit", "10 s", "--jobs", 1)
+    assert (long.code, long.out) == (2, "")
+    assert long.err == (
+        "workbench run: this would take about 72 s on 1 processes, more than the limit of 10 s; "
+        "make the run shorter or smaller, or raise --time-limit\n"
+    )
+    large = workbench("run", small, "--memory-limit", "100 MiB", "--jobs", 1)
+    assert large.code == 2
+    assert "about 0.3 GiB of memory, more than the limit of 0.1 GiB" in large.err
+    assert workbench.runs("small") == []
+    listed = workbench("run", small, "--dry-run", "--jobs", 1)
+    assert listed.out.splitlines()[-1] == "about 1 s and 0.3 GiB of memory, 1 processes at work"
+    assert workbench("run", small, "--time-limit", "soon").err.startswith("workbench run: --time-limit: 'soon' is not")
+
+
+def test_a_cluster_that_is_not_there(workbench: Any, small: Path) -> None:
+    ended = workbench("run", small, "--on", "tcp://127.0.0.1:9")
+    assert ended.code == 2
+    assert ended.err.startswith("workbench run: --on: no Dask scheduler answers at tcp://127.0.0.1:9")
+    real = workbench("run", small, "--world", "real", "--on", "tcp://127.0.0.1:9")
+    assert (real.code, real.err) == (2, "workbench run: --on is for simulations; the real world is this machine\n")
+
+
+@pytest.mark.slow
+def test_on_a_cluster_of_two_workers_it_is_the_same_bit_for_bit(workbench: Any, small: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    words = ("run", small, "--json", "--replications", 6)
+    here = workbench(*words, "--jobs", 1, "--out", "here")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        there = workbench(*words, "--on", cluster.scheduler_address)
+        assert there.code == 0, there
+        # One that was killed goes on there, too.
+        call = workbench.start("run", small, "--json", "--replications", 40, "--on", cluster.scheduler_address)
+        call.until(lambda: workbench.finished("small") >= 3)
+        call.end(call.process.kill)
+        again = workbench("run", small, "--json", "--replications", 40, "--on", cluster.scheduler_address)
+    assert told(there) == told(here)
+    assert told(again) == told(workbench("run", small, "--json", "--replications", 40, "--jobs", 2, "--out", "here"))

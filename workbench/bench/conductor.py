@@ -146,7 +146,7 @@ def refuse(scenario: Scenario) -> None:
                 problems[f"workload '{name}' cannot be measured alone: {problem}"] = None
         if point.scenario.faults:
             problems["a measurement of workloads that are alone has no faults"] = None
-        if point.scenario.run.duration <= point.scenario.run.warm_up:
+        if point.scenario.run.duration <= point.scenario.run.measured_from:
             problems["the duration leaves nothing to measure after the warm-up"] = None
     if problems:
         raise MeasurementError("\n".join(problems))
@@ -230,7 +230,7 @@ def _read(scenario: Scenario, workload: Workload) -> Reading:
     """Starts both ends, lets them measure, and reads them. Raises ChildFailed or SpoiltError."""
     binder, connector = _roles(workload)
     placement = place(scenario.placement)
-    warm_up, window = scenario.run.warm_up, scenario.run.duration - scenario.run.warm_up
+    warm_up, window = scenario.run.measured_from, scenario.run.duration - scenario.run.measured_from
     patience = warm_up + LONGEST * window + SLACK_S
     plan = {
         "peer": scenario.library,

@@ -4,6 +4,7 @@ import errno
 import json
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,12 +14,13 @@ import typer
 from workbench.cli.aside import prints_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from workbench.model.conclude import Outcome
     from workbench.model.progress import Progress
     from workbench.results import Result, Run, Writer
     from workbench.scenario import Scenario, SweepPoint
+    from workbench.sim.executor import Executor
 
 QUICK = {"virtual": 3, "real": 1}
 """Replications of a quick run; blocks of a quick measurement are three, the least with a middle."""
@@ -35,6 +37,19 @@ def command(
     seed: Annotated[int | None, typer.Option(min=0, help="The seed; the same one gives the same virtual run.")] = None,
     replications: Annotated[int | None, typer.Option(min=1, help="How often each point is run.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at work; all cores if not given.")] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="tcp://HOST:PORT", help="Simulate on the workers of this Dask scheduler, all of them."),
+    ] = None,
+    time_limit: Annotated[
+        str, typer.Option(metavar="TIME", help="A simulation that would probably take longer is not begun.")
+    ] = "2 h",
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="One that would probably take more is not begun; four fifths of what is free."
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few replications: a first look.")] = False,
     out: Annotated[Path, typer.Option(help="The folder that holds results.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one summary object and nothing else.")] = False,
@@ -64,11 +79,20 @@ def command(
             # So many, and no more.
             loaded = load(scenario, sets=[*sets, f"run.replications={count}"])
         swept = points(loaded)
+        if on is not None and where == "real":
+            _refuse("workbench run: --on is for simulations; the real world is this machine")
+        limits = _limits(time_limit, memory_limit)
         if dry_run:
             _list(loaded, swept, count, where)
+        if where == "virtual":
+            _foresee(loaded, swept, count, jobs, limits, on=on, tell=dry_run)
+        if dry_run:
             return
-        with prints_aside():
-            result, run, notes = _run(loaded, swept, count, jobs, out, None if as_json else Bar())
+        with prints_aside(), _executor(on, jobs) as executor:
+            bar = None if as_json else Bar()
+            loaded, swept, found = _settled(loaded, swept, executor, bar)
+            result, run, notes = _run(loaded, swept, count, executor, out, bar)
+            notes = [*found, *notes]
     except ScenarioError as error:
         _refuse(str(error))
     if as_json:
@@ -79,11 +103,97 @@ def command(
         raise typer.Exit(1)
 
 
-def _run(
+@contextmanager
+def _executor(on: str | None, jobs: int | None) -> "Iterator[Executor]":
+    """Where simulations are run."""
+    from workbench.sim.executor import Dask, ExecutorError, Local
+
+    if on is None:
+        yield Local(jobs)
+        return
+    try:
+        cluster = Dask(on)
+    except ExecutorError as error:
+        _refuse(f"workbench run: --on: {error}")
+    with cluster:
+        yield cluster
+
+
+def _limits(time_limit: str, memory_limit: str | None) -> tuple[float, float]:
+    """Seconds, and bytes."""
+    import psutil
+
+    from workbench.scenario.units import DURATION, SIZE, QuantityError, parse
+
+    option = "--time-limit"
+    try:
+        seconds = parse(time_limit, DURATION, positive=True)
+        option = "--memory-limit"
+        free = 0.8 * psutil.virtual_memory().available
+        return seconds, free if memory_limit is None else parse(memory_limit, SIZE, positive=True)
+    except QuantityError as error:
+        _refuse(f"workbench run: {option}: {error.message}")
+
+
+def _foresee(
     scenario: "Scenario",
     points: "list[SweepPoint]",
     count: int,
     jobs: int | None,
+    limits: tuple[float, float],
+    *,
+    on: str | None,
+    tell: bool,
+) -> None:
+    """Say before a simulation begins about what it will take, if that is asked or too much."""
+    from workbench.sim.executor import Local
+    from workbench.sim.forecast import forecast
+
+    if on is not None:
+        # Nobody knows the machines of a cluster.
+        return
+    at_work = Local(jobs).count
+    expected = forecast(scenario, points, count, at_work)
+    size = f"{expected.memory / (1 << 30):.1f} GiB"
+    if tell:
+        print(f"about {_span(expected.seconds)} and {size} of memory, {at_work} processes at work")
+    elif expected.seconds > limits[0]:
+        _refuse(
+            f"workbench run: this would take about {_span(expected.seconds)} on {at_work} processes, more than the "
+            f"limit of {_span(limits[0])}; make the run shorter or smaller, or raise --time-limit"
+        )
+    elif expected.memory > limits[1]:
+        _refuse(
+            f"workbench run: this would take about {size} of memory, more than the limit of "
+            f"{limits[1] / (1 << 30):.1f} GiB; make the scenario smaller, use fewer --jobs, or raise --memory-limit"
+        )
+
+
+def _span(seconds: float) -> str:
+    """About how long."""
+    if seconds < 90:
+        return f"{max(1.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _settled(
+    scenario: "Scenario", points: "list[SweepPoint]", executor: "Executor", progress: "Bar | None"
+) -> "tuple[Scenario, list[SweepPoint], list[str]]":
+    """The scenario with its warm-up found, if it is to be found, and what is to be said of it."""
+    if scenario.run.world == "real" or all(point.scenario.run.warm_up != "auto" for point in points):
+        return scenario, points, []
+    from workbench.model.progress import silent
+    from workbench.sim.warmup import settled
+
+    warm, settled_points, text = settled(scenario, points, executor, tell=progress.tell if progress else silent)
+    return warm, settled_points, [text]
+
+
+def _run(
+    scenario: "Scenario",
+    points: "list[SweepPoint]",
+    count: int,
+    executor: "Executor",
     out: Path,
     progress: "Bar | None",
 ) -> "tuple[Result, Run, Sequence[str]]":
@@ -106,7 +216,7 @@ def _run(
         with begin(
             scenario.name, text, world=world, seed=scenario.run.seed, command=["workbench", *sys.argv[1:]], root=out
         ) as writer:
-            task = _Task(scenario, points, count, jobs, writer, progress.tell if progress else silent)
+            task = _Task(scenario, points, count, executor, writer, progress.tell if progress else silent)
             try:
                 outcome = _runner(scenario)(task)
             finally:
@@ -135,7 +245,7 @@ class _Task:
     scenario: "Scenario"
     points: "list[SweepPoint]"
     count: int
-    jobs: int | None
+    executor: "Executor"
     writer: "Writer"
     tell: "Progress"
 
@@ -152,10 +262,11 @@ def _runner(scenario: "Scenario") -> "Callable[[_Task], Outcome]":
 def _simulate(task: _Task) -> "Outcome":
     from workbench.model.conclude import Outcome
     from workbench.model.links import modelled
-    from workbench.sim.sweep import simulate
+    from workbench.sim.sweep import alike, simulate
 
-    runs = simulate(task.scenario, task.points, task.count, jobs=task.jobs, writer=task.writer, tell=task.tell)
-    return Outcome(runs, modelled(task.scenario))
+    runs = simulate(task.scenario, task.points, task.count, executor=task.executor, writer=task.writer, tell=task.tell)
+    notes = alike(runs) if task.scenario.run.mode == "steady-state" else []
+    return Outcome(runs, modelled(task.scenario), notes=notes)
 
 
 def _play(task: _Task) -> "Outcome":
@@ -228,6 +339,9 @@ def _list(scenario: "Scenario", points: "list[SweepPoint]", count: int, world: s
     for number, point in enumerate(points):
         setting = ", ".join(f"{path} = {value}" for path, value in point.set.items()) or "as it stands"
         print(f"{number:4}  {setting}")
+    if scenario.run.mode == "steady-state":
+        print(f"{len(points)} points, each one run of {scenario.run.duration:g} s in {scenario.run.batches} batches")
+        return
     runs = len(points) * count
     print(
         f"{len(points)} points × {count} replications = {runs} runs of {scenario.run.duration:g} s in the {world} world"

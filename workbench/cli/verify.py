@@ -20,7 +20,7 @@ def command(
     from workbench.model import custom
     from workbench.results import ResultError, open_run
     from workbench.scenario import ScenarioError, parse, points
-    from workbench.sim.replication import replicate
+    from workbench.sim.replication import again as played
 
     try:
         opened = open_run(_newest_virtual(run, results), root=results)
@@ -41,7 +41,7 @@ def command(
     for number, point in enumerate(swept):
         for replication in kept.points[number].replications[: None if everything else 1]:
             with prints_aside():
-                again = replicate(point.scenario, number, replication.index, scenario.run.seed)
+                again = played(point.scenario, number, replication.index, scenario.run.seed)
             checked += 1
             if again.digest() != replication.digest():
                 different += 1

@@ -227,12 +227,17 @@ class VirtualWorld(simpy.Environment):
             timeout=timeout,
         )
 
+    def luck(self, name: str) -> Stream:
+        """A stream of the world's own, from its seed, the replication and this name."""
+        return Stream(self.seed, self.replication, name)
+
     # Faults
 
     def schedule_fault(
         self, at: float, action: str, target: str, other: str | None = None, *, unnoticed: float = 0.0
     ) -> None:
-        """Plan a fault: kill or restore the host `target`; cut, heal or break the link between two sites.
+        """Plan a fault: kill or restore the host `target`; cut, heal or break the link between two sites, or
+        mute and unmute what the first sends to the second.
 
         A kill may go `unnoticed` for so many seconds: then peers are told nothing, and find out that much later.
         """

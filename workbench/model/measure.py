@@ -23,7 +23,7 @@ BINS = 120
 """Bins of the timeline of a run."""
 
 
-def window_of(scenario: Scenario) -> Window:
+def window_of(scenario: Scenario, bins: int = BINS) -> Window:
     """The window of a scenario's runs. A fault that is never repaired lasts to the end."""
     events = scenario.fault_events()
     starts = [event.at for event in events if event.action in ("kill", "cut", "break")]
@@ -31,14 +31,14 @@ def window_of(scenario: Scenario) -> Window:
     struck = {site for event in events if event.action == "kill" for _, site in event.instances}
     repaired = bool(ends) and not _open_faults(scenario)
     return Window(
-        start=scenario.run.warm_up,
+        start=scenario.run.measured_from,
         end=scenario.run.duration,
         fault=min(starts, default=None),
         restore=max(ends) if repaired else None,
         guard=ONSET,
         settle=RECOVERY,
         struck=tuple(place for place, site in enumerate(scenario.sites) if site in struck),
-        bin=scenario.run.duration / BINS,
+        bin=scenario.run.duration / bins,
     )
 
 
@@ -84,6 +84,24 @@ class Tally:
             self.reply_times.merge(other.reply_times),
         )
 
+    def since(self, earlier: "Tally") -> "Tally":
+        """What has been counted since an earlier reading of the same meter."""
+        return Tally(
+            self.sent - earlier.sent,
+            self.answered - earlier.answered,
+            self.lost - earlier.lost,
+            self.cross - earlier.cross,
+            self.unplaced - earlier.unplaced,
+            self.repeated - earlier.repeated,
+            self.dropped - earlier.dropped,
+            self.replies - earlier.replies,
+            self.late - earlier.late,
+            latencies := self.latencies.since(earlier.latencies),
+            self.latency_sum - earlier.latency_sum,
+            latencies.quantile(1.0) if latencies.count else 0.0,
+            self.reply_times.since(earlier.reply_times),
+        )
+
     @classmethod
     def read(cls, phase: Mapping[str, Any]) -> "Tally":
         """A tally from a native meter's snapshot of one phase."""
@@ -116,6 +134,20 @@ class Reading:
     timeline: tuple[TimelineRow, ...]
     in_system: float = 0.0
     """The mean number of requests on their way, waiting or worked on, over the whole run."""
+    is_batch: bool = False
+    """It is a piece of a run: what is answered in it may have been sent before."""
+
+    def since(self, earlier: "Reading", then: float, now: float) -> "Reading":
+        """What the meter has counted between an earlier reading, at `then`, and this one, at `now`."""
+        return Reading(
+            self.workload,
+            {phase: tally.since(earlier.tallies[phase]) for phase, tally in self.tallies.items()},
+            None,
+            None,
+            tuple(row for row in self.timeline if then <= row["bin_start_s"] < now),
+            (self.in_system * now - earlier.in_system * then) / (now - then),
+            is_batch=True,
+        )
 
     @classmethod
     def read(cls, workload: str, snapshot: Mapping[str, Any]) -> "Reading":
@@ -162,6 +194,7 @@ class Reading:
             min((one.failback for one in readings if one.failback is not None), default=None),
             tuple(rows[start] for start in sorted(rows)),
             sum(one.in_system for one in readings),
+            is_batch=readings[0].is_batch,
         )
 
 
@@ -185,7 +218,7 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
     everybody = [("", Reading.merged(readings))] if readings else []
     for prefix, reading in everybody + [(f"{one.workload}:", one) for one in readings]:
         whole = sum(reading.tallies.values(), Tally())
-        if whole.in_flight < 0 or whole.answered != whole.latencies.count:
+        if (whole.in_flight < 0 and not reading.is_batch) or whole.answered != whole.latencies.count:
             raise RuntimeError(
                 f"the books of {reading.workload} do not balance: {whole.sent} sent, {whole.answered} answered, "
                 f"{whole.lost} lost, {whole.latencies.count} latencies"
@@ -193,7 +226,8 @@ def measure(window: Window, readings: Iterable[Reading]) -> Measured:
         _name(metrics, prefix, "", whole)
         steady = reading.tallies["before"]
         _put(metrics, f"{prefix}cross_site_share", steady.cross, steady.answered - steady.unplaced)
-        metrics[f"{prefix}in_flight"] = whole.in_flight
+        if not reading.is_batch:
+            metrics[f"{prefix}in_flight"] = whole.in_flight
         metrics[f"{prefix}in_system"] = reading.in_system
         if window.fault is not None:
             for phase in PHASES:

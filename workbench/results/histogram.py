@@ -61,6 +61,12 @@ class Histogram:
         """A new histogram of this one's samples and the other's."""
         return Histogram.merged((self, other))
 
+    def since(self, earlier: Histogram) -> Histogram:
+        """What has been added since an earlier state of the same histogram."""
+        counts = self.counts.copy()
+        counts[np.searchsorted(self.values, earlier.values)] -= earlier.counts
+        return Histogram(self.values[counts > 0], counts[counts > 0])
+
     @property
     def count(self) -> int:
         """How many samples there are."""

@@ -263,6 +263,8 @@ _QUANTITIES = {
     "late": "late answers",
     "reply.p50": "answer p50",
     "reply.p99": "answer p99",
+    "breakdowns": "breakdowns",
+    "down_share": "share of the time that instances were down",
     "gave_up": "subscribers that gave up",
     "give_up_time": "time to give up",
     "in_system": "requests in the system",

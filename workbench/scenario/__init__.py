@@ -12,6 +12,7 @@ The models are in `schema`; the small languages inside values in `units`, `distr
 what is checked between keys in `check`; compact kinds in `kinds`.
 """
 
+from workbench.scenario.check import predicted_messages
 from workbench.scenario.distribution import Distribution, parse_distribution
 from workbench.scenario.expect import METRICS, Expectation, Metric, metric_named, parse_expectation
 from workbench.scenario.explain import explain, json_schema
@@ -21,6 +22,7 @@ from workbench.scenario.problem import Problem, ScenarioError
 from workbench.scenario.schema import (
     Compare,
     Comparison,
+    Failure,
     Fault,
     FaultEvent,
     Link,
@@ -40,6 +42,7 @@ __all__ = [
     "Comparison",
     "Distribution",
     "Expectation",
+    "Failure",
     "Fault",
     "FaultEvent",
     "Link",
@@ -65,4 +68,5 @@ __all__ = [
     "parse_expectation",
     "parse_load",
     "points",
+    "predicted_messages",
 ]

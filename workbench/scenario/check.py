@@ -16,7 +16,7 @@ from workbench.scenario.distances import TABLES
 from workbench.scenario.durations import durations, files_of
 from workbench.scenario.expect import OBSERVED, metric_named, same_value
 from workbench.scenario.paths import Path
-from workbench.scenario.schema import BEHAVIOUR, Fault, Scenario, Service, Workload
+from workbench.scenario.schema import BEHAVIOUR, Action, Scenario, Service, Workload
 from workbench.scenario.units import DURATION, SIZE, nearest, shown, write
 
 MOST_MESSAGES = 1e9
@@ -25,6 +25,7 @@ MOST_HOSTS = 100_000
 MOST_CONNECTIONS = 2_000_000
 MOST_QUEUED_BYTES = 16 << 30
 MOST_POINTS = 1000
+MOST_FAILURES = 100_000
 MOST_LEVELS = 16
 
 _FLOOD_RATE = 5e6
@@ -57,6 +58,7 @@ def check(scenario: Scenario, gone: Iterable[Path] = ()) -> Iterator[Finding]:
     yield from _links(scenario, known)
     yield from _workloads(scenario, known)
     yield from _faults(scenario, known)
+    yield from _failures(scenario, known)
     yield from _run(scenario)
     yield from _network(scenario)
     yield from _files(scenario)
@@ -88,7 +90,7 @@ def check_amount(points: Sequence[Scenario]) -> Iterator[Finding]:
     if not points:
         return
     run = points[0].run
-    replications = run.replications.in_world(run.world)
+    replications = 1 if run.mode == "steady-state" else run.replications.in_world(run.world)
     messages = sum(predicted_messages(point) for point in points) * replications
     if messages > MOST_MESSAGES:
         yield Finding(
@@ -350,17 +352,17 @@ def _conversation(
 def _faults(scenario: Scenario, known: _Known) -> Iterator[Finding]:
     targets_known = True
     for at, fault in enumerate(scenario.faults):
-        found = [*_target(scenario, known, at, fault)]
+        found = [*_target(scenario, known, ("faults", at, fault.action), fault.action, fault.target)]
         targets_known = targets_known and not found
         yield from found
         path: Path = ("faults", at)
         run = scenario.run
         if fault.at >= run.duration:
             yield Finding((*path, "at"), f"the fault comes after the end of the run ({write(run.duration, DURATION)})")
-        elif fault.at < run.warm_up:
+        elif fault.at < run.measured_from:
             yield Finding(
                 (*path, "at"),
-                f"the fault comes during the warm-up ({write(run.warm_up, DURATION)}), which is not measured",
+                f"the fault comes during the warm-up ({write(run.measured_from, DURATION)}), which is not measured",
             )
         elif fault.for_ is not None and fault.at + fault.for_ > run.duration * (1 + 1e-12):
             end = write(round(fault.at + fault.for_, 9), DURATION)
@@ -373,19 +375,44 @@ def _faults(scenario: Scenario, known: _Known) -> Iterator[Finding]:
         yield from _order(scenario)
 
 
-def _target(scenario: Scenario, known: _Known, at: int, fault: Fault) -> Iterator[Finding]:
-    path: Path = ("faults", at, fault.action)
-    if not isinstance(fault.target, str):
-        wrong = [finding for end, site in enumerate(fault.target) for finding in known.site(site, (*path, end))]
-        yield from wrong
-        if not wrong and fault.target[0] == fault.target[1]:
-            yield Finding((*path, 1), f"a link joins two sites, not '{fault.target[0]}' with itself")
-        elif not wrong and known.links_whole and scenario.link(*fault.target) is None:
+def _failures(scenario: Scenario, known: _Known) -> Iterator[Finding]:
+    """What fails by chance: its target, and that it does not fail more often than anyone can simulate."""
+    for at, failure in enumerate(scenario.failures):
+        path: Path = ("failures", at)
+        action: Action = "kill" if failure.kill is not None else "cut"
+        target = failure.kill or failure.cut
+        assert target is not None
+        found = [*_target(scenario, known, (*path, action), action, target)]
+        yield from found
+        if scenario.run.world == "real":
+            yield Finding(path, "failures by chance need the virtual world; in the real one declare faults with a time")
+        if found or (failure.mttf.kind == "empirical" and failure.mttr.kind == "empirical"):
+            continue
+        things = 1
+        if failure.apart and failure.kill is not None:
+            instances, _ = scenario.hit_by(failure.kill)
+            things = sum(scenario.services[service].at[site] for service, site in instances)
+        each = max(failure.mttf.mean + failure.mttr.mean, 1e-12)
+        if things * scenario.run.duration / each > MOST_FAILURES:
             yield Finding(
-                path, f"there is no link between '{fault.target[0]}' and '{fault.target[1]}' to {fault.action}"
+                (*path, "mttf"),
+                f"it would fail about {_short(things * scenario.run.duration / each)} times in a run; at most "
+                f"{_short(MOST_FAILURES)} are allowed",
             )
+
+
+def _target(
+    scenario: Scenario, known: _Known, path: Path, action: Action, target: str | tuple[str, str]
+) -> Iterator[Finding]:
+    if not isinstance(target, str):
+        wrong = [finding for end, site in enumerate(target) for finding in known.site(site, (*path, end))]
+        yield from wrong
+        if not wrong and target[0] == target[1]:
+            yield Finding((*path, 1), f"a link joins two sites, not '{target[0]}' with itself")
+        elif not wrong and known.links_whole and scenario.link(*target) is None:
+            yield Finding(path, f"there is no link between '{target[0]}' and '{target[1]}' to {action}")
         return
-    service, separator, site = fault.target.rpartition("@")
+    service, separator, site = target.rpartition("@")
     offset = len(service) + len(separator)
     part = (offset, offset + len(site)) if site else None
     if not separator and site not in known.sites and site in scenario.services:
@@ -425,7 +452,7 @@ def _order(scenario: Scenario) -> Iterator[Finding]:
                 if site in inner.at and (not separator or name == service)
             ]
         else:
-            things = [" and ".join(sorted(fault.target))]
+            things = [" to ".join(fault.target) if fault.one_way else " and ".join(sorted(fault.target))]
         # At the same instant an end comes before a beginning.
         happenings.append((fault.at, int(fault.action not in ("restore", "heal")), at, fault.action, things))
         if fault.for_ is not None:
@@ -452,17 +479,43 @@ def _order(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _thing(thing: str, action: str) -> str:
-    return f"'{thing}'" if action in ("kill", "restore") else f"the link between {thing}"
+    if action in ("kill", "restore"):
+        return f"'{thing}'"
+    return f"the way from {thing}" if " to " in thing else f"the link between {thing}"
 
 
 def _run(scenario: Scenario) -> Iterator[Finding]:
     run = scenario.run
-    if run.warm_up >= run.duration:
+    if run.measured_from >= run.duration:
         message = (
-            f"the warm-up ({write(run.warm_up, DURATION)}) leaves nothing of the run "
+            f"the warm-up ({write(run.measured_from, DURATION)}) leaves nothing of the run "
             f"({write(run.duration, DURATION)}) to measure"
         )
         yield Finding(("run", "warm-up"), message)
+    if run.world == "real":
+        if run.warm_up == "auto":
+            yield Finding(
+                ("run", "warm-up"), "the warm-up is found out by simulating; in the real world give it as a time"
+            )
+        if run.mode == "steady-state":
+            yield Finding(
+                ("run", "mode"), "steady-state needs the virtual world; real runs are repeated", "", "terminating"
+            )
+    elif run.mode == "steady-state":
+        if run.replications.until is not None:
+            yield Finding(
+                ("run", "replications", "until"),
+                "a steady-state run is one long run; for a narrower interval make it longer",
+            )
+        if scenario.faults:
+            yield Finding(
+                ("run", "mode"),
+                "a fault at a given time has no steady state; 'failures' by chance have one",
+                "",
+                "terminating",
+            )
+        if scenario.behaviours():
+            yield Finding(("run", "mode"), "what behaviours observe is not cut into batches", "", "terminating")
     if scenario.library != "ours" and run.world == "virtual":
         yield Finding(
             ("library",),
@@ -501,6 +554,11 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
                 yield Finding(("faults", at, "unnoticed"), "without a network everybody knows at once")
             if fault.action not in ("kill", "restore"):
                 yield Finding(("faults", at, fault.action), "without a network there are no links to fail")
+        for at, failure in enumerate(scenario.failures):
+            if failure.cut is not None:
+                yield Finding(("failures", at, "cut"), "without a network there are no links to fail")
+            if failure.unnoticed:
+                yield Finding(("failures", at, "unnoticed"), "without a network everybody knows at once")
         return
     for name, workload in scenario.workloads.items():
         policy = workload.routing or scenario.routing
@@ -514,6 +572,8 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
         elif chosen is not None and chosen.pattern != "reply":
             yield Finding(where, f"routing by {policy} needs a service of pattern reply", "", "round-robin, priority")
     for at, fault in enumerate(scenario.faults):
+        if fault.one_way and scenario.run.world == "real":
+            yield Finding(("faults", at, "one-way"), "a relay cuts both directions; one alone needs the virtual world")
         if fault.unnoticed and scenario.run.world == "real":
             yield Finding(
                 ("faults", at, "unnoticed"), "in the real world the system tells peers at once when a process dies"

@@ -38,6 +38,8 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
     "in_flight": (None, "requests still waiting within their timeout when the run ended"),
     "repeated": (None, "requests that were sent again"),
     "cross_site_share": (FRACTION, "share of the answers that came from another site than the client's"),
+    "breakdowns": (None, "how often something failed by chance"),
+    "down_share": (FRACTION, "the share of the time that an instance which can fail by chance was down"),
     "gave_up": (None, "subscribers that killed themselves because what they received was too old"),
     "give_up_time": (DURATION, "from the start of the run until the first of them did"),
     "lost_share": (FRACTION, "share of the requests sent that were lost"),

@@ -270,7 +270,30 @@ def _metric(value: Any) -> Any:
     return str(metric_named(value))
 
 
+def _warm_up(value: Any) -> Any:
+    if isinstance(value, str) and value.strip() == "auto":
+        return "auto"
+    try:
+        return parse(value, DURATION)
+    except QuantityError as error:
+        if error.hint or not isinstance(value, str) or not value.strip()[:1].isalpha():
+            raise
+        raise QuantityError(
+            error.message, hint="'auto' lets the simulator find it", allowed=error.allowed, span=error.span
+        ) from None
+
+
 Duration = Annotated[float, *_quantity(DURATION)]
+WarmUp = Annotated[
+    float | Literal["auto"],
+    PlainValidator(_said(_warm_up)),
+    PlainSerializer(
+        lambda value: value if value == "auto" else write(value, DURATION), return_type=str, when_used="json"
+    ),
+    WithJsonSchema(
+        {"anyOf": [{"const": "auto"}, {"type": "string", "pattern": DURATION.pattern}], "examples": ["1 s", "auto"]}
+    ),
+]
 PositiveDuration = Annotated[float, *_quantity(DURATION, positive=True)]
 Bandwidth = Annotated[float, *_quantity(BANDWIDTH, positive=True)]
 Share = Annotated[float, *_quantity(FRACTION)]
@@ -370,6 +393,8 @@ LibraryName = Literal["ours", "zeromq", "nng", "tcp", "tcp-batched"]
 Library = Annotated[LibraryName, _choice("a library", "ours", "zeromq", "nng", "tcp", "tcp-batched")]
 PlacementName = Literal["unpinned", "one-core", "two-cores"]
 Placement = Annotated[PlacementName, _choice("a placement", "unpinned", "one-core", "two-cores")]
+ModeName = Literal["terminating", "steady-state"]
+Mode = Annotated[ModeName, _choice("a mode", *get_args(ModeName))]
 Action = Literal["kill", "restore", "cut", "heal", "break"]
 
 
@@ -696,6 +721,11 @@ class Fault(Model):
         "on being sent on it. kill and break are noticed at once.",
     )
     heal: Pair | None = Field(default=None, description="Ends an earlier cut of the same link.")
+    one_way: Truth = Field(
+        default=False,
+        description="Only with cut and heal: what the first site sends does not reach the second, but the second is "
+        "still heard by the first. Virtual world only.",
+    )
     break_: Pair | None = Field(
         default=None, description="Every connection over the link is closed once; they may be made again at once."
     )
@@ -728,6 +758,55 @@ class Fault(Model):
             raise refusal(QuantityError(f"'for' goes with 'kill' and 'cut' only, not with '{given[0]}'"))
         if self.unnoticed and given[0] != "kill":
             raise refusal(QuantityError(f"'unnoticed' goes with 'kill' only, not with '{given[0]}'"))
+        if self.one_way and given[0] not in ("cut", "heal"):
+            raise refusal(QuantityError(f"'one-way' goes with 'cut' and 'heal' only, not with '{given[0]}'"))
+        return self
+
+
+class Failure(Model):
+    """Something that fails by chance, again and again, and is repaired."""
+
+    exclusive = (("kill", "cut"),)
+
+    mttf: Time = Field(
+        description="How long it works until it fails; the mean time to failure, or a distribution.",
+        examples=["exponential 30 s"],
+    )
+    mttr: Time = Field(
+        description="How long the repair takes; the mean time to repair, or a distribution.",
+        examples=["exponential 2 s"],
+    )
+    kill: Word | None = Field(
+        default=None,
+        description="What fails: 'service@site', or a site for every instance in it. All of it fails and is repaired "
+        "together, as when a site loses its power.",
+        examples=["foo@new-york"],
+    )
+    apart: Truth = Field(
+        default=False,
+        description="Only with kill: each instance fails and is repaired by itself, whatever the others do.",
+    )
+    unnoticed: Duration = Field(
+        default=0.0, description="Only with kill: for so long nobody notices that they are gone.", examples=["500 ms"]
+    )
+    cut: Pair | None = Field(default=None, description="The link that fails: it falls silent.")
+    one_way: Truth = Field(
+        default=False, description="Only with cut: what the first site sends does not reach the second; the rest does."
+    )
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Failure:
+        if (self.kill is None) == (self.cut is None):
+            what = "one of 'kill' and 'cut'" if self.kill is None else "'kill' or 'cut', not both; write two failures"
+            raise refusal(QuantityError(f"a failure needs {what}"))
+        for key, given in (("apart", self.apart), ("unnoticed", bool(self.unnoticed))):
+            if given and self.kill is None:
+                raise refusal(QuantityError(f"'{key}' goes with 'kill' only, not with 'cut'"))
+        if self.one_way and self.cut is None:
+            raise refusal(QuantityError("'one-way' goes with 'cut' only, not with 'kill'"))
+        for key, time in (("mttf", self.mttf), ("mttr", self.mttr)):
+            if time.kind == "constant" and time.a <= 0:
+                raise refusal(QuantityError(f"'{key}' is more than zero"))
         return self
 
 
@@ -785,8 +864,24 @@ class Run(Model):
     duration: PositiveDuration = Field(
         description="Length of one replication, the warm-up included, in the world's own time.", examples=["12 s"]
     )
-    warm_up: Duration = Field(
-        default=0.0, description="The beginning of the run that is not measured.", examples=["1 s"]
+    warm_up: WarmUp = Field(
+        default=0.0,
+        description="The beginning of the run that is not measured: a time, or auto. With auto the simulator finds "
+        "out, once for all points: five pilot runs of each are averaged over time, and the MSER-5 rule (White 1997) "
+        "cuts off what makes the mean latency less certain rather than more. Virtual world only.",
+        examples=["1 s", "auto"],
+    )
+    mode: Mode = Field(
+        default="terminating",
+        description="terminating: the question is about a run of this duration, as after a fault; runs are repeated, "
+        "and intervals come from the replications. steady-state: the question is about the long run; each point is run "
+        "once, the time after the warm-up is cut into batches, and intervals come from the means of the batches. "
+        "Virtual world only.",
+    )
+    batches: Annotated[int, *count("the number of batches", 10, 1_000)] = Field(
+        default=30,
+        description="With mode steady-state: how many batches the run is cut into. Each should be so long that it does "
+        "not remember the one before; where it does, the run says so.",
     )
     replications: Replications = Field(
         default=Replications(), description="How often each point is run: one number, or one for each world."
@@ -799,6 +894,11 @@ class Run(Model):
         description="virtual: simulated, by the engine's own state machines. real: processes and sockets of this "
         "machine.",
     )
+
+    @property
+    def measured_from(self) -> float:
+        """Where the warm-up ends, in seconds; 0 while that is to be found out."""
+        return 0.0 if self.warm_up == "auto" else self.warm_up
 
 
 class Compare(Model):
@@ -828,6 +928,8 @@ class FaultEvent:
     """How many seconds nobody notices a kill."""
     link: tuple[str, str] | None = None
     """The two sites whose link is cut, healed or broken."""
+    one_way: bool = False
+    """Of a cut or its end: only what the first of the two sends to the second."""
 
 
 @dataclass(frozen=True)
@@ -886,6 +988,11 @@ class Scenario(Model):
         "it goes to, as in queueing theory; nothing but services, workers and queues takes time. Virtual world only.",
     )
     faults: tuple[Fault, ...] = Field(default=(), description="What goes wrong, and when.")
+    failures: tuple[Failure, ...] = Field(
+        default=(),
+        description="What fails by chance: when, is drawn anew for each replication, and the same for every point of a "
+        "sweep. Virtual world only.",
+    )
     run: Run = Field(description="How long, how often, from which seed, in which world.")
     library: Library = Field(
         default="ours", description="The messaging library that is driven; anything but ours needs the real world."
@@ -985,11 +1092,11 @@ class Scenario(Model):
         """Everything that happens to the topology, in order of time; the ends that ``for`` implies are included."""
         events = []
         for fault in self.faults:
-            instances, link = self._hit(fault)
-            events.append(FaultEvent(fault.at, fault.action, instances, fault.unnoticed, link))
+            instances, link = self.hit_by(fault.target)
+            events.append(FaultEvent(fault.at, fault.action, instances, fault.unnoticed, link, fault.one_way))
             if fault.for_ is not None:
                 end: Action = "restore" if fault.action == "kill" else "heal"
-                events.append(FaultEvent(fault.at + fault.for_, end, instances, link=link))
+                events.append(FaultEvent(fault.at + fault.for_, end, instances, link=link, one_way=fault.one_way))
         # At the same instant an end comes before a beginning.
         return tuple(sorted(events, key=lambda event: (event.at, event.action not in ("restore", "heal"))))
 
@@ -1005,10 +1112,11 @@ class Scenario(Model):
             path, baseline, tuple(value for value in values if value is not baseline), self.compare.metrics
         )
 
-    def _hit(self, fault: Fault) -> tuple[tuple[tuple[str, str], ...], tuple[str, str] | None]:
-        if not isinstance(fault.target, str):
-            return (), fault.target
-        service, at, site = fault.target.rpartition("@")
+    def hit_by(self, target: str | tuple[str, str]) -> tuple[tuple[tuple[str, str], ...], tuple[str, str] | None]:
+        """The (service, site) pairs that a fault or failure of this target hits, or the two sites of a link."""
+        if not isinstance(target, str):
+            return (), target
+        service, at, site = target.rpartition("@")
         if at:
             return ((service, site),), None
         return tuple((name, site) for name, inner in self.services.items() if site in inner.at), None

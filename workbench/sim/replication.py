@@ -11,7 +11,8 @@ from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.engine.world import Kind
 from workbench.model import custom
 from workbench.model.cast import Cast, Part, cast
-from workbench.model.measure import Reading, measure, observed, window_of
+from workbench.model.failures import down_share, happenings
+from workbench.model.measure import BINS, Reading, measure, observed, window_of
 from workbench.results import Replication
 from workbench.scenario import Distribution, LinkShape, Load, Scenario, Service, Workload
 from workbench.scenario.durations import durations
@@ -39,7 +40,7 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         point=point,
         index=index,
         seed=seed,
-        metrics=measured.metrics | stage.gave_up() | stage.busiest() | seen,
+        metrics=measured.metrics | stage.gave_up() | stage.busiest() | stage.failures() | seen,
         histograms=measured.histograms,
         timeline=measured.timeline,
         counts=measured.counts,
@@ -47,6 +48,51 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         wall_s=time.perf_counter() - started,
         units=units,
     )
+
+
+def batches(scenario: Scenario, point: int, seed: int) -> list[Replication]:
+    """Play the scenario once and long, and cut what follows the warm-up into its batches.
+
+    Each batch is told like a replication, of what was answered in it; its index is its place. Raises as `replicate`
+    does.
+    """
+    stage = Stage(scenario, VirtualWorld(seed=seed, replication=0))
+    begin, count = scenario.run.measured_from, scenario.run.batches
+    length = (scenario.run.duration - begin) / count
+    if begin > 0:
+        stage.world.run(until=begin)
+    then, before, events = begin, stage.readings(), stage.world.events
+    found = []
+    for index in range(count):
+        started = time.perf_counter()
+        now = begin + (index + 1) * length if index + 1 < count else scenario.run.duration
+        stage.world.run(until=now)
+        after = stage.readings()
+        pieces = [later.since(earlier, then, now) for later, earlier in zip(after, before, strict=True)]
+        measured = measure(window_of(scenario), pieces)
+        found.append(
+            Replication(
+                point=point,
+                index=index,
+                seed=seed,
+                metrics=measured.metrics,
+                histograms=measured.histograms,
+                timeline=measured.timeline,
+                counts=measured.counts,
+                events=stage.world.events - events,
+                wall_s=time.perf_counter() - started,
+            )
+        )
+        then, before, events = now, after, stage.world.events
+    stage.world.audit()
+    return found
+
+
+def again(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
+    """Play what gave a replication, or the batch of this index, once more."""
+    if scenario.run.mode == "steady-state":
+        return batches(scenario, point, seed)[index]
+    return replicate(scenario, point, index, seed)
 
 
 SERVES: dict[str, Kind] = {"reply": "rep", "collect": "pull", "survey": "respondent", "subscribe": "sub"}
@@ -64,10 +110,12 @@ It is what a loopback takes, and what the prediction of a run's messages counts 
 class Stage:
     """A virtual world with a scenario's cast in it: declared parts play natively, behaviours in Python."""
 
-    def __init__(self, scenario: Scenario, world: VirtualWorld) -> None:
+    def __init__(self, scenario: Scenario, world: VirtualWorld, *, bins: int = BINS) -> None:
         self.scenario = scenario
+        self._window = window_of(scenario, bins)
         self.world = world
         self.cast: Cast = cast(scenario)
+        self.failed = happenings(scenario, self.cast, world.luck)
         self._metered: list[str] = []
         self._build()
         serve, ask = (self._station, self._crowd) if scenario.network == "none" else (self._serve, self._ask)
@@ -80,6 +128,14 @@ class Stage:
     def readings(self) -> list[Reading]:
         """What the meters of the declared workloads show."""
         return [Reading.read(name, self.world.meter(name)) for name in self._metered]
+
+    def failures(self) -> dict[str, float]:
+        """Where things fail by chance: how often something did, and how much of the time instances were down."""
+        if not self.scenario.failures:
+            return {}
+        share = down_share(self.scenario, self.failed)
+        count = sum(happening.action in ("kill", "cut") for happening in self.failed)
+        return {"breakdowns": float(count)} | ({} if share is None else {"down_share": share})
 
     def gave_up(self) -> dict[str, float]:
         """Of services with a patience: how many instances have given up, and when the first did."""
@@ -172,7 +228,7 @@ class Stage:
             name,
             ASKS[pattern],
             [(part.name, dials[part]) for part in parts],
-            window_of(self.scenario),
+            self._window,
             load=self._rhythm(workload.load),
             routing=workload.routing or self.scenario.routing,
             size=workload.size,
@@ -205,7 +261,7 @@ class Stage:
                 (part.name, [(places[dial.target], dial.priority) for dial in self.cast.dials(part)])
                 for part in self.cast.of("workload", name)
             ],
-            window_of(self.scenario),
+            self._window,
             load=self._rhythm(workload.load),
             routing=workload.routing or self.scenario.routing,
             surveys=surveys,
@@ -239,12 +295,23 @@ class Stage:
     def _plan_faults(self) -> None:
         for event in self.scenario.fault_events():
             if event.link is not None:
-                self.world.schedule_fault(event.at, event.action, *event.link)
+                self.world.schedule_fault(event.at, _done_to_link(event.action, event.one_way), *event.link)
             for part in self.cast.killed_by(event.instances):
                 self.world.schedule_fault(event.at, event.action, part.name, unnoticed=event.unnoticed)
+        for failed in self.failed:
+            if failed.link is not None:
+                self.world.schedule_fault(failed.at, _done_to_link(failed.action, failed.one_way), *failed.link)
+            for host in failed.hosts:
+                silent = failed.unnoticed if failed.action == "kill" else 0.0
+                self.world.schedule_fault(failed.at, failed.action, host, unnoticed=silent)
 
     def _host(self, part: Part) -> VirtualHost:
         return self.world.host(part.name, part.site)
+
+
+def _done_to_link(action: str, one_way: bool) -> str:
+    """What the virtual world calls it."""
+    return {"cut": "mute", "heal": "unmute"}.get(action, action) if one_way else action
 
 
 def shape(link: LinkShape) -> dict[str, Any]:

@@ -9,8 +9,7 @@ t; z is the normal deviate of the same probability.)
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,8 @@ from workbench.results import Replication
 from workbench.results.estimate import variance
 from workbench.scenario import Scenario
 from workbench.sim import theory
+from workbench.sim.executor import Local
 from workbench.sim.replication import replicate
-from workbench.sim.workers import share
 
 Task = tuple[int, int]
 """A cell's number and a replication's index."""
@@ -103,9 +102,8 @@ def validate(
     # The long ones first: then no process is left alone with one at the end.
     tasks.sort(key=lambda task: -_effort(chosen[task[0]]))
     values: dict[Task, float] = {}
-    count = jobs or len(os.sched_getaffinity(0))
     run = partial(_run, chosen, seed)
-    with closing(_shared(run, tasks, count)) as shared:
+    with closing(Local(jobs).share(run, tasks)) as shared:
         for task, value in shared:
             values[task] = value
             tell(len(values), len(tasks), "validating")
@@ -122,16 +120,6 @@ def cells(bias: float = 0.0, effort: float = 1.0) -> list[Cell]:
     build = _Builder(bias, effort)
     parts = (build.single, build.several, build.general, build.bounded, build.choosing, build.surveys, build.spread)
     return [cell for part in parts for cell in part()]
-
-
-def _shared(
-    run: Callable[[Task], float], tasks: Sequence[Task], count: int
-) -> Generator[tuple[Task, float], None, None]:
-    if count == 1:
-        for task in tasks:
-            yield task, run(task)
-    else:
-        yield from share(run, tasks, count)
 
 
 def _run(chosen: Sequence[Cell], seed: int, task: Task) -> float:
