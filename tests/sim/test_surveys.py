@@ -43,3 +43,23 @@ def test_the_mean_of_the_slowest_of_ten() -> None:
     run = survey("1 s")
     assert run.metrics["complete_share"] == 1.0
     assert run.metrics["latency.mean"] == pytest.approx(0.0001 + 0.01 * theory.slowest_of(10), rel=0.02)
+
+
+def test_the_tail_at_scale() -> None:
+    """Of requests that need answers of a hundred servers, 63 % wait for one that is slower than 99 of a hundred are.
+
+    Dean and Barroso, The tail at scale, Communications of the ACM 56(2), 2013.
+    """
+    p99 = "46.05 ms"
+    run = survey(p99, services={"all": SERVERS | {"at": {"here": 100}}}, network="none")
+    assert run.metrics["completeness"] == pytest.approx(0.99, abs=0.001)
+    assert 1 - run.metrics["complete_share"] == pytest.approx(0.634, abs=0.03)
+
+
+def test_late_answers_are_heard_and_not_counted() -> None:
+    run = survey("20 ms")
+    assert run.metrics["completeness"] == pytest.approx(theory.all_within(1, 1.99), abs=0.01)
+    assert run.metrics["reply.p99"] == pytest.approx(0.0001 + 0.01 * theory.deadline_for(1, 0.99), rel=0.05)
+
+
+SERVERS: dict[str, Any] = {"pattern": "survey", "workers": 20, "time": "exponential 10 ms"}

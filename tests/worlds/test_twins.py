@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from workbench._engine import Meter
-from workbench.engine.rhythm import NOTHING, Rhythm
-from workbench.engine.virtual import VirtualHost, VirtualWorld
-from workbench.engine.window import Window
-from workbench.model import service as services
-from workbench.model import workload as workloads
-from workbench.model.cast import Cast, Part, cast
-from workbench.scenario import Scenario, parse
+from workbench.engine.virtual import VirtualWorld
+from workbench.model.cast import cast
+from workbench.model.players import Players
+from workbench.scenario import Scenario, Service, Workload, parse
+from workbench.sim.replication import Stage
 
 TWO_CITIES = """
 version: 1
@@ -45,105 +42,98 @@ SERVICES = {"1": "2 ms", "2": "exponential 4 ms", "3": "lognormal 6 ms cv 2"}
 @pytest.mark.parametrize("load", LOADS)
 def test_requests_and_replies(load: str, workers: str) -> None:
     text = TWO_CITIES.replace("LOAD", load).replace("WORKERS", workers).replace("TIME", SERVICES[workers])
-    scenario = parse(text)
-    native, twin = play(scenario, native=True), play(scenario, native=False)
-    for one, other in zip(native[0], twin[0], strict=False):
-        assert one == other
-    assert len(native[0]) == len(twin[0]) > 1_000
+    native, twin = both(text)
     # Requests sent again are counted when that is noticed: the twin's last ones never are.
-    for snapshot in (native[1], twin[1]):
+    for snapshot in (native, twin):
         del snapshot["phases"]["unmeasured"]["repeated"]
-    assert native[1] == twin[1]
-    assert native[1]["phases"]["during"]["lost"] > 0 or "closed" in load
-    assert native[1]["phases"]["during"]["repeated"] > 0
+    assert native == twin
+    assert native["phases"]["during"]["lost"] > 0 or "closed" in load
+    assert native["phases"]["during"]["repeated"] > 0
 
 
-def play(scenario: Scenario, *, native: bool) -> tuple[list[str], dict[str, Any]]:
-    """What happened on the wire and to the pipes, and what the meter shows."""
-    world = VirtualWorld(seed=3, replication=1, story=1_000_000)
-    for name, site in scenario.sites.items():
-        world.site(name, delay=site.within.one_way)
-    for link in scenario.every_link:
-        jitter = ("exponential", link.jitter, 0.0)
-        world.link(*link.between, delay=link.one_way, jitter=jitter, rate=link.rate, loss=link.loss)
-    company = cast(scenario)
-    hosts = [world.host(part.name, part.site) for part in company.parts]
-    for event in scenario.fault_events():
-        if event.link is None:
-            for part in company.killed_by(event.instances):
-                world.schedule_fault(event.at, event.action, part.name)
-        else:
-            world.schedule_fault(event.at, event.action, *event.link)
-    snapshot = (play_natively if native else play_in_python)(world, company, hosts)
-    told = [line for line in world.story() if line.split()[2] not in ("asked", "answered", "lost")]
-    return sorted(told, key=lambda line: (int(line.split()[0]), line)), snapshot
-
-
-def play_natively(world: VirtualWorld, company: Cast, hosts: list[VirtualHost]) -> dict[str, Any]:
-    service, workload = company.scenario.services["foo"], company.scenario.workloads["users"]
-    time, load = service.time, workload.load
-    world.add_service(
-        "foo",
-        "rep",
-        [(part.name, part.name) for part in company.of("service", "foo")],
-        workers=service.workers,
-        time=(time.kind, time.a, time.b),
-        reply=service.reply,
-        recv_queue=service.queue,
+@pytest.mark.parametrize("load", ["poisson 20/s", "closed 2 think 7 ms"])
+def test_surveys(load: str) -> None:
+    text = (
+        TWO_CITIES.replace("queue: 3", "pattern: survey").replace("WORKERS", "4").replace("TIME", "exponential 40 ms")
     )
-    think = NOTHING if load.think is None else (load.think.kind, load.think.a, load.think.b)
-    world.add_workload(
-        "users",
-        "req",
-        [(part.name, dials(company, part)) for part in company.of("workload", "users")],
-        load=Rhythm(
-            kind=load.kind, rate=load.rate or 1.0, outstanding=load.outstanding, think=think, on=load.on, off=load.off
-        ),
-        size=workload.size,
-        timeout=workload.timeout,
-        resend=workload.resend,
-        window=WINDOW,
-    )
-    del hosts
-    world.run(until=company.scenario.run.duration)
-    world.audit()
-    return world.meter("users")
+    native, twin = both(text.replace("LOAD", load).replace("timeout: 300 ms", "timeout: 300 ms, deadline: 90 ms"))
+    assert native == twin
+    before = native["phases"]["before"]
+    assert before["late"] > 20
+    assert sum(count for _, count in before["reply_times"]) > before["replies"] > 50
 
 
-def play_in_python(world: VirtualWorld, company: Cast, hosts: list[VirtualHost]) -> dict[str, Any]:
-    scenario = company.scenario
-    names = list(scenario.sites)
-    sites = [names.index(part.site) for part in company.parts]
-    meter = Meter(names, WINDOW)
-
-    def serve(part: Part) -> Any:
-        return lambda host: services.serve(host, part, company.service(part), part.name)
-
-    def ask(part: Part) -> Any:
-        def begin(host: VirtualHost) -> Any:
-            workload = company.workload(part)
-            client = workloads.Client(
-                host,
-                part,
-                workload,
-                host.socket("req", resend=workload.resend),
-                meter,
-                home=names.index(part.site),
-                sites=sites,
-            )
-            return workloads.ask(client, dials(company, part), until=scenario.run.duration)
-
-        return begin
-
-    for part, host in zip(company.parts, hosts, strict=True):
-        host.play(serve(part) if part.role == "service" else ask(part))
-    world.run(until=scenario.run.duration)
-    world.audit()
-    return meter.snapshot()
+ONE_WAY = """
+version: 1
+name: twins
+sites: {new-york: , london: }
+links: [{between: [new-york, london], rtt: 20 ms, jitter: 0.2 ms, rate: 10 Mbit/s}]
+services:
+  SERVICES
+workloads:
+  users: {at: new-york, to: first, clients: 2, load: LOAD, size: 8 KiB, send-queue: 4, timeout: 60 s}
+faults: [{at: 2 s, for: 1 s, cut: [new-york, london]}]
+run: {duration: 5 s, warm-up: 1 s}
+"""
+SUBSCRIBERS = (
+    "first: {at: {new-york: 1, london: 2}, pattern: subscribe, time: exponential 9 ms, queue: 4, when-full: RULE}"
+)
+TREE = "first: {at: {new-york: 1, london: 6}, pattern: subscribe, breadth: 2, hand-on: 200 us}"
+PIPELINE = """\
+first: {at: {new-york: 2}, pattern: collect, time: exponential 1 ms, workers: 2, to: second, send-queue: 2}
+  second: {at: {london: 2}, pattern: collect, time: exponential 9 ms, straggler: 3, queue: 2}"""
 
 
-def dials(company: Cast, part: Part) -> list[tuple[str, int]]:
-    return [(dial.target.name, dial.priority) for dial in company.dials(part)]
+@pytest.mark.parametrize(
+    "services",
+    [*(SUBSCRIBERS.replace("RULE", rule) for rule in ("block", "drop-new", "drop-old")), TREE, PIPELINE],
+    ids=["block", "drop-new", "drop-old", "tree", "pipeline"],
+)
+@pytest.mark.parametrize("load", ["poisson 60/s", "paced 60/s"])
+def test_messages_that_nobody_answers(load: str, services: str) -> None:
+    native, twin = both(ONE_WAY.replace("SERVICES", services).replace("LOAD", load))
+    for phase in native["phases"]:
+        for what in ("sent", "answered", "latencies", "latency_sum_ns"):
+            assert native["phases"][phase][what] == twin["phases"][phase][what], (phase, what)
+    assert native["phases"]["before"]["answered"] > 50
 
 
-WINDOW = Window(start=1.0, end=8.0, fault=2.0, restore=5.5, guard=0.1, bin=0.1)
+def both(text: str) -> list[dict[str, Any]]:
+    """What the meters show of the roles and of their twins, whose stories must be the same."""
+    scenario = parse(text)
+    stories, snapshots = [], []
+    for kind in (Stage, TwinStage):
+        world = VirtualWorld(seed=3, replication=1, story=1_000_000)
+        stage = kind(scenario, world)
+        world.run(until=scenario.run.duration)
+        world.audit()
+        told = [line for line in world.story() if line.split()[2] not in ("asked", "answered", "lost")]
+        stories.append(sorted(told, key=lambda line: (int(line.split()[0]), line)))
+        snapshots.append(stage.snapshot() if isinstance(stage, TwinStage) else world.meter("users"))
+    for one, other in zip(*stories, strict=False):
+        assert one == other
+    assert len(stories[0]) == len(stories[1]) > 1_000
+    return snapshots
+
+
+class TwinStage(Stage):
+    """The same stage, its declared parts played in Python."""
+
+    def __init__(self, scenario: Scenario, world: VirtualWorld) -> None:
+        self.players = Players(cast(scenario))
+        super().__init__(scenario, world)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The books of the users; all that is sent is in one of the two parts."""
+        parts = self.players.snapshots()["users"]
+        return max(parts, key=lambda part: sum(phase["sent"] for phase in part["phases"].values()))
+
+    def _serve(self, name: str, service: Service) -> None:
+        for part in self.cast.of("service", name):
+            onward = [(dial.target.name, dial.priority) for dial in self.cast.hands_on(part)]
+            self._host(part).play(self.players.service(part, part.name, onward))
+
+    def _ask(self, name: str, workload: Workload) -> None:
+        for part in self.cast.of("workload", name):
+            dials = [(dial.target.name, dial.priority) for dial in self.cast.dials(part)]
+            self._host(part).play(self.players.workload(part, dials))

@@ -6,18 +6,14 @@ It opens the site's services, learns where the others are, and plays the site's 
 import asyncio
 import select
 import selectors
-from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from workbench.bench.processes import Parent
-from workbench.engine.real import Meter, RealHost, RealWorld
-from workbench.engine.world import Host
-from workbench.model import custom, service, workload
+from workbench.engine.real import RealHost, RealWorld
+from workbench.model import custom
 from workbench.model.cast import Cast, Part, cast
-from workbench.model.luck import values_in
-from workbench.model.measure import window_of
+from workbench.model.players import Players
 from workbench.scenario import Scenario
 
 GRACE = 20.0
@@ -69,9 +65,9 @@ class Site:
         self.cast: Cast = cast(scenario)
         self.parts = [part for part in self.cast.parts if part.site == job["site"]]
         self.addresses: dict[str, str] = job["addresses"]
-        self.sites = list(scenario.sites)
+        self.dials: dict[str, list[tuple[str, int]]] = job["dials"]
         self.world = RealWorld(seed=job["seed"], replication=job["replication"])
-        self.meters: dict[str, Meter] = {}
+        self.players = Players(self.cast)
 
     async def play(self) -> None:
         """Play to the end of the run, and say what was measured."""
@@ -79,70 +75,32 @@ class Site:
         async with self.world as world:
             for part in self.parts:
                 if part.role == "service":
-                    self.host(part).play(self.service(part))
+                    self.host(part).play(self.players.service(part, self.addresses[part.name], self._dials(part)))
             self.parent.say("ready")
             go = await asyncio.to_thread(self.parent.hear, "go")
             world.epoch = go["epoch"]
             for part in self.parts:
                 if part.role == "workload":
-                    self.host(part).play(self.workload(part, go["dials"][part.name]))
+                    self.host(part).play(self.players.workload(part, self._dials(part)))
             faults = asyncio.create_task(self.faults())
             await world.run(until=duration)
             faults.cancel()
-            snapshots = {name: meter.snapshot() for name, meter in self.meters.items()}
+            snapshots = self.players.snapshots()
         self.parent.say(
-            "done", readings=snapshots, observations=world.observations, late=max(0.0, world.now - duration)
+            "done",
+            readings=snapshots,
+            observations=world.observations,
+            gave_up=self.players.gave_up,
+            late=max(0.0, world.now - duration),
         )
 
     def host(self, part: Part) -> RealHost:
         """The host that plays a part."""
         return self.world.host(part.name, part.site)
 
-    def service(self, part: Part) -> Callable[[Host], Coroutine[Any, Any, None]]:
-        """What a service's host plays."""
-        declared = self.cast.service(part)
-        address = self.addresses[part.name]
-        if declared.behaviour is not None:
-            return self.behaviour(declared.behaviour, custom.Peers(listen=address), declared.options)
-        play = service.serve if declared.pattern == "reply" else service.collect
-        times = values_in(self.scenario, declared.time.file)
-        return partial(play, part=part, service=declared, address=address, times=times)
-
-    def workload(self, part: Part, dials: list[tuple[str, int]]) -> Callable[[Host], Coroutine[Any, Any, None]]:
-        """What a client's host plays."""
-        declared = self.cast.workload(part)
-        if declared.behaviour is not None:
-            peers = custom.Peers(dials=tuple((address, priority) for address, priority in dials))
-            return self.behaviour(declared.behaviour, peers, declared.options)
-        if part.owner not in self.meters:
-            self.meters[part.owner] = Meter(self.sites, window_of(self.scenario))
-        meter = self.meters[part.owner]
-        load = declared.load
-        trace = values_in(self.scenario, load.file, ascending=True)
-        thoughts = values_in(self.scenario, load.think.file) if load.think is not None else ()
-
-        async def play(host: Host) -> None:
-            client = workload.Client(
-                host,
-                part,
-                declared,
-                host.socket("req", resend=declared.resend),
-                meter,
-                self.sites.index(part.site),
-                [self.sites.index(other.site) for other in self.cast.parts],
-                trace=trace,
-                thoughts=thoughts,
-            )
-            await workload.ask(client, dials, until=self.scenario.run.duration)
-
-        return play
-
-    def behaviour(
-        self, reference: str, peers: custom.Peers, options: dict[str, Any]
-    ) -> Callable[[Host], Coroutine[Any, Any, None]]:
-        """What a host plays whose part is a Python function of the user's."""
-        function = custom.load_behaviour(self.scenario, reference)
-        return lambda host: custom.start(function, host, peers, options)
+    def _dials(self, part: Part) -> list[tuple[str, int]]:
+        """Whom a part dials, as (address, priority) pairs."""
+        return [(address, priority) for address, priority in self.dials[part.name]]
 
     async def faults(self) -> None:
         """Kill and restore this site's services when it is time."""

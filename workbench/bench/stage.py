@@ -18,6 +18,7 @@ from workbench.engine.relay import Relay
 from workbench.model.cast import Cast, cast
 from workbench.model.links import is_shaped
 from workbench.model.measure import Reading, measure, observed, window_of
+from workbench.model.players import settled
 from workbench.model.progress import Progress, silent
 from workbench.results import Replication, Writer
 from workbench.scenario import LinkShape, Scenario, SweepPoint
@@ -75,6 +76,7 @@ def play_once(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
             "seed": seed,
             "replication": index,
             "patience": PATIENCE,
+            "dials": links.dials(everybody, addresses),
         }
         children = {
             site: crew.start("workbench.bench.actor", {**job, "site": site}, name=f"site {site}")
@@ -84,7 +86,7 @@ def play_once(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
             crew.hear(child, "ready", PATIENCE)
         epoch = time.monotonic() + HEAD_START
         for child in children.values():
-            child.say("go", dials=links.dials(everybody, addresses), epoch=epoch)
+            child.say("go", epoch=epoch)
         _interrupt_links(scenario, links, epoch, crew)
         left = epoch + scenario.run.duration - time.monotonic()
         replies = [crew.hear(child, "done", max(0.0, left) + PATIENCE) for child in children.values()]
@@ -100,7 +102,7 @@ def play_once(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
         point=point,
         index=index,
         seed=seed,
-        metrics=measured.metrics | seen,
+        metrics=measured.metrics | _gave_up(scenario, replies) | seen,
         histograms=measured.histograms,
         timeline=measured.timeline,
         counts=measured.counts,
@@ -124,15 +126,14 @@ class Links:
                 self._relays[sites] = _relay("-".join(sorted(sites)), shape, seed)
 
     def dials(self, everybody: Cast, addresses: dict[str, str]) -> dict[str, list[tuple[str, int]]]:
-        """Whom each client dials: (address, priority) pairs, through a relay where the link has one."""
-        found: dict[str, list[tuple[str, int]]] = {}
-        for part in everybody.parts:
-            if part.role == "workload":
-                found[part.name] = [
-                    (f"tcp://{self._way(part.site, dial.target.site, addresses[dial.target.name])}", dial.priority)
-                    for dial in everybody.dials(part)
-                ]
-        return found
+        """Whom everybody dials: (address, priority) pairs, through a relay where the link has one."""
+        return {
+            part.name: [
+                (f"tcp://{self._way(part.site, dial.target.site, addresses[dial.target.name])}", dial.priority)
+                for dial in (everybody.dials(part) if part.role == "workload" else everybody.hands_on(part))
+            ]
+            for part in everybody.parts
+        }
 
     def between(self, sites: tuple[str, str]) -> Relay | None:
         """The relay of a link, if it is shaped."""
@@ -201,10 +202,18 @@ def _readings(scenario: Scenario, replies: Sequence[dict[str, Any]]) -> list[Rea
     """One reading for each workload, from all sites at which it has clients."""
     found = []
     for name in scenario.workloads:
-        parts = [Reading.read(name, reply["readings"][name]) for reply in replies if name in reply["readings"]]
+        parts = [reply["readings"][name] for reply in replies if name in reply["readings"]]
         if parts:
-            found.append(Reading.merged(parts))
+            found.append(settled(scenario, name, parts))
     return found
+
+
+def _gave_up(scenario: Scenario, replies: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Of services with a patience: how many instances have given up, and when the first did."""
+    moments = [at for reply in replies for at in reply["gave_up"]]
+    if all(service.patience is None for service in scenario.services.values()):
+        return {}
+    return {"gave_up": float(len(moments))} | ({"give_up_time": min(moments)} if moments else {})
 
 
 __all__ = ["ChildFailed", "play", "play_once"]

@@ -1,15 +1,19 @@
 """The workload as a behaviour: the Python twin of the native role."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from workbench.engine.errors import Cancelled, Closed, TimedOut
-from workbench.engine.world import Conversation, Host, Socket, Stream
+from workbench.engine.errors import Cancelled, Closed, StateError, TimedOut
+from workbench.engine.world import Conversation, Host, Kind, Signal, Socket, Stream
 from workbench.model import body
 from workbench.model.cast import Part
 from workbench.model.luck import sample
 from workbench.scenario import Load, Workload
+
+ASKS: dict[str, Kind] = {"reply": "req", "collect": "push", "survey": "surveyor", "subscribe": "pub"}
+"""The socket of who asks a service, by its pattern."""
 
 
 class Meter(Protocol):
@@ -26,6 +30,15 @@ class Meter(Protocol):
 
     def repeated(self, count: int, now: float) -> None:
         """So many requests were sent again."""
+
+    def replied(self, sent_at: float, now: float) -> None:
+        """One of the answers to a survey has come in time."""
+
+    def missed(self, sent_at: float, count: int) -> None:
+        """So many answers to a survey have not."""
+
+    def straggled(self, sent_at: float, now: float) -> None:
+        """One of those has come after all."""
 
 
 @dataclass
@@ -47,6 +60,8 @@ class Client:
     """The moments of a trace."""
     thoughts: Sequence[float] = ()
     """What an empirical think time is drawn from."""
+    receivers: int = 1
+    """How many receive each message in the end, or are asked by each survey."""
 
     async def ask(self) -> None:
         """Ask once; count what becomes of it."""
@@ -82,13 +97,97 @@ class Client:
             self.repeats = repeats
 
 
+@dataclass
+class Surveyor(Client):
+    """One that asks everybody."""
+
+    async def ask(self) -> None:
+        """Survey once; the deadline decides what counts, and who is late is heard nevertheless."""
+        world = self.host.world
+        conversation = self.idle.pop() if self.idle else self.socket.context()
+        sequence = body.sequence_of(self.part.number, self.count)
+        self.count += 1
+        sent_at = world.now
+        left = self.receivers
+        self.meter.sent(sent_at)
+        try:
+            await conversation.asend(body.request(sequence, self.workload.size))
+            while left:
+                await conversation.arecv(max(0.0, sent_at + self.workload.deadline - world.now))
+                self.meter.replied(sent_at, world.now)
+                left -= 1
+        except Closed:
+            return
+        except (TimedOut, Cancelled, StateError):
+            self.meter.missed(sent_at, left)
+            self.meter.lost(sent_at, world.now)
+            self.host.spawn(self._listen_on(conversation, sent_at, left))
+            return
+        self.meter.answered(sent_at, world.now, self.home, None)
+        self.idle.append(conversation)
+
+    async def _listen_on(self, conversation: Conversation, sent_at: float, left: int) -> None:
+        """Hear who is late, until the survey of the socket ends."""
+        try:
+            for _ in range(left):
+                await conversation.arecv()
+                self.meter.straggled(sent_at, self.host.world.now)
+        except Closed:
+            return
+        except (TimedOut, Cancelled, StateError):
+            pass
+        self.idle.append(conversation)
+
+
+@dataclass
+class Publisher(Client):
+    """One that pushes or publishes: nobody answers, and who receives says so elsewhere."""
+
+    unsent: deque[bytes] = field(default_factory=deque)
+    signal: Signal | None = None
+
+    def mean_to_send(self, moment: float) -> None:
+        """Send one more message, as soon as those before it are sent."""
+        if len(self.unsent) >= BACKLOG:
+            return
+        for _ in range(self.receivers):
+            self.meter.sent(moment)
+        self.unsent.append(body.dated(body.sequence_of(self.part.number, self.count), moment, self.workload.size))
+        self.count += 1
+        if self.signal is not None:
+            self.signal.notify()
+
+    async def send_all(self) -> None:
+        """Send what is meant to be sent, in order, for ever."""
+        self.signal = self.host.world.signal()
+        try:
+            while True:
+                while self.unsent:
+                    await self.socket.asend(self.unsent[0])
+                    self.unsent.popleft()
+                await self.signal.wait()
+        except (Closed, Cancelled):
+            return
+
+
+BACKLOG = 1_000_000
+"""Messages that may wait to be sent."""
+
+
 async def ask(client: Client, dials: Sequence[tuple[str, int]], *, until: float) -> None:
     """Dial (address, priority) pairs and ask in the workload's rhythm until this moment of the world."""
     for address, priority in dials:
         client.socket.dial(address, priority=priority)
     load = client.workload.load
     luck = client.host.stream("asking")
-    if load.open:
+    if isinstance(client, Publisher):
+        client.host.spawn(client.send_all())
+        for moment in moments(load, luck, max(0.0, client.host.world.now), client.trace):
+            if moment >= until:
+                return
+            await client.host.world.sleep(max(0.0, moment - client.host.world.now))
+            client.mean_to_send(moment)
+    elif load.open:
         await _open(client, moments(load, luck, max(0.0, client.host.world.now), client.trace), until)
     else:
         for place in range(load.outstanding):

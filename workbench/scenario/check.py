@@ -579,10 +579,6 @@ def _network(scenario: Scenario) -> Iterator[Finding]:
                 ("faults", at, "unnoticed"), "in the real world the system tells peers at once when a process dies"
             )
     for name, service in scenario.services.items():
-        if service.pattern == "survey" and scenario.run.world == "real":
-            yield Finding(("services", name, "pattern"), "surveys need the virtual world for now")
-        if service.pattern == "subscribe" and scenario.run.world == "real" and service.subscriptions is None:
-            yield Finding(("services", name, "pattern"), "subscribers need the virtual world for now")
         if service.subscriptions is not None and scenario.run.world == "virtual":
             yield Finding(
                 ("services", name, "subscriptions"),

@@ -8,11 +8,12 @@ from typing import Any
 from workbench.engine.forward import Forward
 from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.virtual import VirtualHost, VirtualWorld
-from workbench.engine.world import Kind
 from workbench.model import custom
 from workbench.model.cast import Cast, Part, cast
 from workbench.model.failures import down_share, happenings
 from workbench.model.measure import BINS, Reading, measure, observed, window_of
+from workbench.model.service import SERVES
+from workbench.model.workload import ASKS
 from workbench.results import Replication
 from workbench.scenario import Distribution, LinkShape, Load, Scenario, Service, Workload
 from workbench.scenario.durations import durations
@@ -94,11 +95,6 @@ def again(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
         return batches(scenario, point, seed)[index]
     return replicate(scenario, point, index, seed)
 
-
-SERVES: dict[str, Kind] = {"reply": "rep", "collect": "pull", "survey": "respondent", "subscribe": "sub"}
-"""The socket of a service, by its pattern …"""
-ASKS: dict[str, Kind] = {"reply": "req", "collect": "push", "survey": "surveyor", "subscribe": "pub"}
-"""… and of who asks it."""
 
 SHORTEST_DELAY = 5e-6
 """Seconds. Nothing is instantaneous: with a delay of zero a closed load would ask without end at one moment.
