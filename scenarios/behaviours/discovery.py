@@ -5,6 +5,12 @@ against it. That is how it is in the virtual world; in the real one each site is
 """
 
 from workbench.apps.discovery import Offer, ServiceDiscovery, Settings, announce
+from workbench.scenario.units import DURATION, parse
+
+
+def seconds(text: str) -> float:
+    """A duration of the scenario file."""
+    return parse(text, DURATION)
 
 
 def truth_of(world) -> dict[str, dict[str, float]]:
@@ -12,12 +18,13 @@ def truth_of(world) -> dict[str, dict[str, float]]:
     return vars(world).setdefault("truth", {"up": {}, "down": {}})
 
 
-async def watch(host, peers, *, interval: float, deadline: float, patience: float, look: float):
-    """Keep a directory, and compare what it says with what is so, every `look` seconds.
+async def watch(host, peers, *, interval: str, deadline: str, patience: float, look: str):
+    """Keep a directory, and compare what it says with what is so, every `look`.
 
     `patience` is after how many intervals without an answer an offer is forgotten.
     """
     world, truth = host.world, truth_of(host.world)
+    interval, deadline, look = (seconds(text) for text in (interval, deadline, look))
 
     def note(change):
         if change.what == "came" and change.offer.address in truth["up"]:
@@ -50,10 +57,10 @@ async def compare(world, discovery, truth, look: float):
         answers = counted
 
 
-async def churn(host, peers, *, services: int, up: float, down: float):
-    """Let services come and crash: each is up for so many seconds in the mean, and down for so many."""
+async def churn(host, peers, *, services: int, up: str, down: str):
+    """Let services come and crash: each is up for so long in the mean, and down for so long."""
     for number in range(services):
-        host.spawn(live(host, number, peers.dials[0][0], up, down))
+        host.spawn(live(host, number, peers.dials[0][0], seconds(up), seconds(down)))
 
 
 async def live(host, number: int, directory: str, up: float, down: float):

@@ -7,6 +7,12 @@ All are in one process, as in the virtual world: who speaks finds its endpoint w
 from collections import Counter
 
 from workbench.apps.zinc import Endpoint, WorkFailed
+from workbench.scenario.units import DURATION, parse
+
+
+def seconds(text: str) -> float:
+    """A duration of the scenario file."""
+    return parse(text, DURATION)
 
 
 def settings_of(breadth: int, heartbeat: float) -> dict[str, float]:
@@ -24,14 +30,15 @@ async def mouth(world) -> Endpoint:
 # A host fails
 
 
-async def outlive(host, peers, *, members: int, breadth: int, heartbeat: float, victim: str, kill: float):
-    """Let members join, kill one at `kill` seconds, and look at what the others have missed.
+async def outlive(host, peers, *, members: int, breadth: int, heartbeat: str, victim: str, kill: str):
+    """Let members join, kill one at a time within a heartbeat of `kill`, and look at what the others have missed.
 
     The `victim` is the root, or a hub: the first to have joined, which is a child of the root. The last one speaks.
     """
     world = host.world
     heard: list[list[tuple[float, int]]] = [[] for _ in range(members + 1)]
     ends: list[Endpoint] = []
+    heartbeat, kill = seconds(heartbeat), seconds(kill)
     settings = settings_of(breadth, heartbeat)
 
     def listener(place: int):
@@ -47,7 +54,7 @@ async def outlive(host, peers, *, members: int, breadth: int, heartbeat: float, 
         while not ends[-1].is_connected:
             await world.sleep(heartbeat / 10)
     vars(world)["mouth"] = ends[-1]
-    await world.sleep(kill - world.now)
+    await world.sleep(kill + host.stream("kill").uniform() * heartbeat - world.now)
     struck = 0 if victim == "root" else 1
     place = ends[struck].identity
     cut_off = [one for one in ends if place in [above.id for above in one.node.tree.path]]
@@ -70,7 +77,7 @@ async def outlive(host, peers, *, members: int, breadth: int, heartbeat: float, 
             world.observe("silence", max(after - before for before, after in zip(moments, moments[1:])), "s")
 
 
-async def speak(host, peers, *, every: float):
+async def speak(host, peers, *, every: str):
     """Say the next number every so many seconds to all in the tree."""
     endpoint = await mouth(host.world)
     number = 0
@@ -78,18 +85,19 @@ async def speak(host, peers, *, every: float):
         number += 1
         vars(host.world)["said"] = number
         endpoint.say("numbers", number.to_bytes(8))
-        await host.world.sleep(every)
+        await host.world.sleep(seconds(every))
 
 
 # Work is shared out
 
 
-async def share(host, peers, *, members: int, breadth: int, heartbeat: float, task: float, up: float, down: float):
-    """Workers that join and leave at will: each is there for `up` seconds in the mean, and away for `down`.
+async def share(host, peers, *, members: int, breadth: int, heartbeat: str, task: str, up: str, down: str):
+    """Workers that join and leave at will: each is there for `up` in the mean, and away for `down`.
 
     Without `up` they stay. What those did who were there for the whole of the last ten seconds is compared: Jain's
     index is 100 % when all did the same, and the n-th part when one did everything.
     """
+    heartbeat, task, up, down = (seconds(text) for text in (heartbeat, task, up, down))
     world, settings = host.world, settings_of(breadth, heartbeat)
     root = Endpoint(host, listen=f"{host.name}/door", **settings)
     vars(world)["mouth"] = root
@@ -127,8 +135,8 @@ async def share(host, peers, *, members: int, breadth: int, heartbeat: float, ta
             world.observe("tasks_done", sum((done - before).values()) / 10.0, "1/s")
 
 
-async def submit(host, peers, *, rate: float, patience: float):
-    """Submit tasks at the root, so many a second, and see how long each takes."""
+async def submit(host, peers, *, rate: float, patience: str):
+    """Submit tasks at the root, `rate` a second, and see how long each takes."""
     world = host.world
     endpoint, luck = await mouth(world), host.stream("tasks")
     await world.sleep(3.0)
@@ -136,7 +144,7 @@ async def submit(host, peers, *, rate: float, patience: float):
     async def one() -> None:
         began = world.now
         try:
-            await endpoint.submit(b"task", timeout=patience)
+            await endpoint.submit(b"task", timeout=seconds(patience))
             world.observe("task_time", world.now - began, "s")
         except WorkFailed:
             world.observe("given_up", world.now - began, "s")

@@ -31,6 +31,7 @@ VERBS = [
     "verify",
     "validate",
     "peers",
+    "calibrate",
     "cat",
     "discovery",
 ]

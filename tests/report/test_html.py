@@ -105,8 +105,8 @@ def test_figures_are_in_the_page_and_in_the_folder(kept: Callable[..., Run], vir
     run = kept(virtual)
     text = html.write(run, alone=True).read_text()
     names = sorted(path.name for path in (run.path / "figures").iterdir())
-    assert names == ["answers-over-time.png", "latency.png", "metrics.png"]
-    assert Page(text).tags.count("img") == 3
+    assert names == ["answers-over-time.png", "latency.png", "metrics.png", "timeline.png"]
+    assert Page(text).tags.count("img") == 4
     assert "Simulated beside measured" not in text
 
 

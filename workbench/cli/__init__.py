@@ -7,6 +7,7 @@ import sys
 import typer
 
 from workbench.cli import (
+    calibrate,
     cat,
     check,
     compare,
@@ -46,6 +47,7 @@ app.command("verify")(verify.command)
 app.command("validate")(validate.command)
 app.command("check")(check.command)
 app.command("peers")(peers.command)
+app.command("calibrate")(calibrate.command)
 app.command("cat")(cat.command)
 app.add_typer(discovery.app, name="discovery")
 

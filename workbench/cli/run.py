@@ -224,6 +224,7 @@ def _run(
                     progress.close()
             result = conclude(scenario, points, outcome, world=world, wall_s=time.perf_counter() - started)
             run = writer.finish(result, facts={"notes": list(outcome.notes)} | facts)
+        _tell_story(points[0].scenario, run)
         write(run)
         return run.result, run, outcome.notes
     except (ResultError, ChildFailed, MeasurementError, custom.BehaviourFailed, WorkerLost) as error:
@@ -267,6 +268,17 @@ def _simulate(task: _Task) -> "Outcome":
     runs = simulate(task.scenario, task.points, task.count, executor=task.executor, writer=task.writer, tell=task.tell)
     notes = alike(runs) if task.scenario.run.mode == "steady-state" else []
     return Outcome(runs, modelled(task.scenario), notes=notes)
+
+
+def _tell_story(scenario: "Scenario", run: "Run") -> None:
+    """Keep a short piece of a simulated run as a trace, where there are few enough hosts to follow it."""
+    from workbench.model.cast import cast
+    from workbench.sim import story
+
+    if scenario.run.world != "virtual" or scenario.network == "none" or scenario.behaviours():
+        return
+    if len(cast(scenario).parts) <= story.MOST_HOSTS:
+        run.attach("trace.json", story.trace(*story.told(scenario, scenario.run.seed)))
 
 
 def _play(task: _Task) -> "Outcome":

@@ -191,7 +191,7 @@ def _line(
     panel.plot(
         at, centre, color=tint, marker="o", markersize=4.5, label=style.short(label) or "found, with its interval"
     )
-    return [*centre, *highs]
+    return [*lows, *centre, *highs]
 
 
 def _dotted(

@@ -47,7 +47,7 @@ def page(
         _section("Verdict", _verdicts(result)),
         _section("Expectations", _expectations(result)),
         _section("Numbers", _numbers(result)),
-        _section("Figures", "".join(_figure(picture) for picture in drawn)),
+        _section("Figures", "".join(_figure(picture) for picture in drawn) + _trace(run)),
         _section("Simulated beside measured", _beside(run, other, compared) if other is not None else ""),
         _section("Links", _links(result)),
         _section("Notes", _notes(result)),
@@ -122,6 +122,15 @@ def _figure(picture: Picture) -> str:
     caption = _text(picture.caption)
     return (
         f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    )
+
+
+def _trace(run: Run) -> str:
+    if not (run.path / pictures.TRACE).is_file():
+        return ""
+    return (
+        f'<p>A short piece of the run, message by message: <a href="{pictures.TRACE}">{pictures.TRACE}</a>, to be '
+        "opened in ui.perfetto.dev or chrome://tracing.</p>"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.report import curves, plots, style, tables
+from workbench.report import curves, plots, stories, style, tables
 from workbench.report.setting import Setting
 from workbench.report.tables import short_metrics
 from workbench.results.result import Result
@@ -34,14 +34,23 @@ def pictures(run: Run, setting: Setting) -> list[Picture]:
     drawn = {
         "curves": curves.curves(result, asked or shown, setting.theory, beside=_BESIDE),
         "answers-over-time": plots.answers_over_time(result, setting.windows),
+        "timeline": plots.timeline(result, setting.windows) if setting.windows else None,
         "libraries": plots.libraries(result),
         "latency": plots.distribution(result, _histogram(result, "latency")),
         "round-trip": plots.distribution(result, _histogram(result, "round_trip")),
+        "replies": plots.distribution(result, _histogram(result, "reply")),
+        "story": _story(run),
     }
     # The bars of a comparison of libraries already show every metric with its interval.
     if drawn["libraries"] is None:
         drawn["metrics"] = plots.intervals(result, shown, setting.theory)
     return _finished(drawn, provenance(run))
+
+
+def _story(run: Run) -> Figure | None:
+    """The space-time diagram of the run's trace, if it has one."""
+    trace = run.path / TRACE
+    return stories.space_time(trace.read_bytes()) if trace.is_file() else None
 
 
 def worlds_pictures(run: Run, other: Run) -> list[Picture]:
@@ -92,6 +101,8 @@ def _finished(drawn: Mapping[str, Figure | None], footer: str) -> list[Picture]:
     ]
 
 
+TRACE = "trace.json"
+"""The file of a run with its short story; see `workbench.sim.story`."""
 _UNREMARKABLE = {"requests", "answered", "in_flight"}
 _TAIL = (
     "take longer than a given time. The line is all replications together, the band reaches from the fastest "
@@ -106,6 +117,18 @@ _CAPTIONS = {
     "answers-over-time": (
         "Who answered, over time. The white line is the mean over the replications, the dark band around it holds 95 % "
         "of them; the hatched time is a fault's."
+    ),
+    "timeline": (
+        "What was sent, answered and lost, and the mean latency of what was answered, over the time of the run; the "
+        "hatched time is a fault's. Means over the replications, for the first points."
+    ),
+    "replies": (
+        "How many of the answers to surveys take longer than a given time, those that came after the deadline included."
+    ),
+    "story": (
+        "A short piece of the first replication of the first point: each host a line, each message a stroke from who "
+        "sent it to who received it; crosses mark what went wrong. The whole piece is in trace.json, for "
+        "ui.perfetto.dev or chrome://tracing."
     ),
     "libraries": (
         "Means over the blocks with their 95 % intervals (black). Behind each value, its ratio to ours: the median "

@@ -70,6 +70,78 @@ def answers_over_time(result: Result, windows: Sequence[Window] = ()) -> Figure 
     return figure
 
 
+def timeline(result: Result, windows: Sequence[Window] = ()) -> Figure | None:
+    """What was sent, answered and lost a second, and how long it took, over the time of the run; faults shaded.
+
+    One column for each point, the first ones. Means over the replications; the first second is often the dialling.
+    """
+    points = [point for point in result.points if any(run.timeline for run in point.replications)][:3]
+    if not points:
+        return None
+    with style.applied():
+        figure, axes = style.panels(2, len(points), height_in=2.4, share_y=False)
+        tops = [0.0, 0.0]
+        for column, point in enumerate(points):
+            upper, lower = axes[0][column], axes[1][column]
+            starts, width, counts, latency = _over_time(point)
+            edges = np.append(starts, starts[-1] + width)
+            for name, colour in (("sent", style.INK), ("answered", style.POINTS[0]), ("lost", style.MEASURED)):
+                upper.stairs(counts[name], edges, baseline=None, color=colour, linewidth=1.5, label=name)
+            factor, unit = axis_unit([float(np.nanmax(latency)) if np.isfinite(latency).any() else 0.0], "s")
+            lower.stairs(latency * factor, edges, baseline=None, color=style.POINTS[1], linewidth=1.5)
+            lower.set_xlabel("time since the run began (s)")
+            upper.set_title(style.short(setting_label(point.set)) if point.set else "", pad=20 if windows else 8)
+            lower.set_ylabel(f"mean latency ({unit})")
+            tops[0] = max(tops[0], float(max(counts[name].max() for name in counts)))
+            for panel in (upper, lower):
+                panel.set_xlim(edges[0], edges[-1])
+                panel.set_ylim(bottom=0)
+                _shade(panel, windows, float(edges[-1]), named=panel is upper)
+        axes[0][0].set_ylabel("messages (1/s)")
+        for panel in axes[0]:
+            panel.set_ylim(0, tops[0] * 1.08 or 1.0)
+        figure.legend(*_unique_handles([axes[0][0]]), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _over_time(point: Point) -> tuple[Any, float, dict[str, Any], Any]:
+    """The beginning of each bin, their width, the rates of what was counted in them, and the mean latencies."""
+    rows = [row for run in point.replications for row in run.timeline]
+    starts = np.array(sorted({row["bin_start_s"] for row in rows}))
+    place = {start: number for number, start in enumerate(starts)}
+    counts = {name: np.zeros(len(starts)) for name in ("sent", "answered", "lost")}
+    spent = np.zeros(len(starts))
+    for row in rows:
+        at = place[row["bin_start_s"]]
+        counts["sent"][at] += row["sent"]
+        counts["answered"][at] += sum(row["answered"].values())
+        counts["lost"][at] += row["lost"]
+        spent[at] += row["latency_sum_s"]
+    width = float(np.min(np.diff(starts))) if len(starts) > 1 else 1.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        latency = spent / counts["answered"]
+    each = width * len([run for run in point.replications if run.timeline])
+    return starts, width, {name: values / each for name, values in counts.items()}, latency
+
+
+def _shade(panel: Axes, windows: Sequence[Window], end: float, *, named: bool) -> None:
+    for window in windows:
+        stop = end if window.stop_s is None else window.stop_s
+        panel.axvspan(
+            window.start_s, stop, facecolor="none", edgecolor=style.FAULT, hatch="///", alpha=0.35, linewidth=0
+        )
+        if named:
+            panel.text(
+                (window.start_s + stop) / 2,
+                1.03,
+                style.short(window.text),
+                transform=panel.get_xaxis_transform(),
+                ha="center",
+                color=style.FAULT,
+                fontsize=9.5,
+            )
+
+
 def distribution(result: Result, histogram: str = "latency") -> Figure | None:
     """How many answers take longer than any given time: one line per point, both axes logarithmic.
 
@@ -461,6 +533,8 @@ def _series(point: Point) -> str:
 
 
 def _noun(histogram: str) -> str:
+    if MetricName.parse(histogram).quantity == "reply":
+        return "time from survey to answer"
     return metric_label(histogram).replace("latency", "time from request to answer")
 
 

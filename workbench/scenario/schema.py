@@ -889,6 +889,12 @@ class Run(Model):
     seed: Annotated[int, *count("the seed", 0, 2**53)] = Field(
         default=1, description="The same seed gives the same virtual run, bit for bit."
     )
+    handling: Duration = Field(
+        default=0.0,
+        description="Virtual world only: what each message costs beyond its wire, as 'workbench calibrate' measures it "
+        "on this machine. It is added to the delay of every link.",
+        examples=["90 us"],
+    )
     world: World = Field(
         default="virtual",
         description="virtual: simulated, by the engine's own state machines. real: processes and sockets of this "

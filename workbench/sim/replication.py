@@ -158,9 +158,9 @@ class Stage:
 
     def _build(self) -> None:
         for name, site in self.scenario.sites.items():
-            self.world.site(name, **shape(site.within))
+            self.world.site(name, **shape(site.within, self.scenario.run.handling))
         for link in self.scenario.every_link:
-            self.world.link(*link.between, **shape(link))
+            self.world.link(*link.between, **shape(link, self.scenario.run.handling))
         for part in self.cast.parts:
             self._host(part)
 
@@ -310,10 +310,10 @@ def _done_to_link(action: str, one_way: bool) -> str:
     return {"cut": "mute", "heal": "unmute"}.get(action, action) if one_way else action
 
 
-def shape(link: LinkShape) -> dict[str, Any]:
-    """A declared link as the virtual world takes it; see SHORTEST_DELAY."""
+def shape(link: LinkShape, handling: float = 0.0) -> dict[str, Any]:
+    """A declared link as the virtual world takes it, with what messages cost in seconds; see SHORTEST_DELAY."""
     return {
-        "delay": max(link.one_way, SHORTEST_DELAY),
+        "delay": max(link.one_way + handling, SHORTEST_DELAY),
         "jitter": ("exponential", link.jitter, 0.0) if link.jitter else ("constant", 0.0, 0.0),
         "rate": link.rate,
         "loss": link.loss,
