@@ -26,7 +26,7 @@ def told(scenario: Scenario, seed: int, index: int = 0) -> tuple[list[str], dict
     world = VirtualWorld(seed=seed, replication=index, story=LINES)
     stage = Stage(scenario, world)
     faults = [event.at for event in scenario.fault_events()]
-    until = min(scenario.run.duration, min(faults, default=scenario.run.warm_up) + AFTER)
+    until = min(scenario.run.duration, min(faults, default=scenario.run.measured_from) + AFTER)
     world.run(until=until)
     return world.story(), {part.name: part.site for part in stage.cast.parts}
 
