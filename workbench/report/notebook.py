@@ -43,7 +43,8 @@ class Kept:
             where = ", ".join(f"{count} in {site}" for site, count in service.at.items())
             lines.append(f"{name} ({service.pattern}): {where}; {service.time} for a message")
         lines += [f"{name}: {load.load}, to {load.to}" for name, load in scenario.workloads.items()]
-        lines.append(f"a run takes {scenario.run.duration:g} s, the first {scenario.run.measured_from:g} s not measured")
+        run = scenario.run
+        lines.append(f"a run takes {run.duration:g} s, the first {run.measured_from:g} s not measured")
         lines.append(f"{len(self.result.points[0].replications)} runs for each point, with the same luck")
         for key, values in scenario.sweep.items():
             lines.append(f"swept: `{key}` over {', '.join(str(value) for value in values)}")
