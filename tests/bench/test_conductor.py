@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -15,7 +17,7 @@ import pytest
 from workbench.bench import conductor
 from workbench.bench.conductor import MeasurementError, alone, measure
 from workbench.bench.peers import PEERS
-from workbench.bench.processes import ChildFailed
+from workbench.bench.processes import Child, ChildFailed
 from workbench.bench.readings import Reading
 from workbench.results import Replication
 from workbench.scenario import Scenario, parse
@@ -74,8 +76,6 @@ def test_every_library_that_is_installed_can_be_measured(small: Small, library: 
 
 @pytest.mark.parametrize("placement", ["one-core", "two-cores"])
 def test_a_placement_holds_for_both_ends(small: Small, placement: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("this machine has one processor")
     seen: dict[str, list[int]] = {}
@@ -117,8 +117,8 @@ def test_a_failed_block_is_void_with_its_reason_and_the_others_stand(
     taken: list[str] = []
     good = fake(taken)
 
-    def fail_once(scenario: Scenario, workload: object) -> Reading:
-        reading = good(scenario, workload)
+    def fail_once(scenario: Scenario, workload: object, block: int) -> Reading:
+        reading = good(scenario, workload, block)
         if len(taken) == 1:
             raise ChildFailed("sender", "was ended by SIGKILL")
         return reading
@@ -148,10 +148,10 @@ def test_finished_blocks_are_handed_out_and_not_measured_again(small: Small, mon
     assert again.points[0].metrics == whole.points[0].metrics
 
 
-def fake(taken: list[str]) -> Callable[[Scenario, object], Reading]:
+def fake(taken: list[str]) -> Callable[[Scenario, object, int], Reading]:
     """Stands in for two processes; always the same."""
 
-    def read(scenario: Scenario, workload: object) -> Reading:
+    def read(scenario: Scenario, workload: object, block: int) -> Reading:
         taken.append(scenario.library)
         return Reading({"throughput": 10.0}, {"sent": 1}, events=1)
 
@@ -162,7 +162,7 @@ def fake(taken: list[str]) -> Callable[[Scenario, object], Reading]:
     ("sets", "reason"),
     [
         (["workloads.ping.load=closed 4"], "its load is 'closed 4'"),
-        (["workloads.ping.load=poisson 10/s"], "its load is 'poisson 10/s'"),
+        (["workloads.ping.load=bursty 10/s on 1 s off 1 s"], "its load is 'bursty 10/s"),
         (["workloads.ping.clients=2"], "more than one client"),
         (["services.echo.at.there=2"], "more than one instance"),
         (["services.echo.time=1 ms"], "takes time over a request"),
@@ -232,3 +232,56 @@ def wait_for_children(pid: int) -> list[psutil.Process]:
             return children
         time.sleep(0.05)
     raise AssertionError("the two processes never came to work")
+
+
+@pytest.mark.parametrize("library", [name for name, peer in PEERS.items() if "req" in peer.roles])
+def test_every_library_is_asked_on_schedule(small: Small, library: str) -> None:
+    if reason := PEERS[library].missing():
+        pytest.skip(reason)
+    asked = small(f"library={library}", "sweep={}", "workloads.ping.load=poisson 30 %", "workloads.flood.alone=false")
+    (run,) = measure(asked, blocks=1).points[0].replications
+    assert not [note for note in run.notes if "void" in note], run.notes
+    assert run.metrics["offered_rate"] < run.metrics["possible_rate"]
+    if not any("overloaded" in note for note in run.notes):
+        assert run.metrics["latency.max"] >= run.metrics["round_trip.max"] > 0
+
+
+def test_who_cannot_keep_up_has_no_latency_but_a_reason(small: Small) -> None:
+    asked = small("library=tcp", "sweep={}", "workloads.ping.load=paced 1000000/s", "workloads.flood.alone=false")
+    (run,) = measure(asked, blocks=1).points[0].replications
+    assert "latency.p50" not in run.metrics
+    assert any("overloaded: " in note for note in run.notes)
+
+
+@pytest.mark.parametrize(("load", "seen"), [("paced 1100/s", True), ("closed", False)])
+def test_a_frozen_responder_is_seen_by_an_open_load_and_hardly_by_a_closed_one(
+    small: Small, load: str, seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demonstration of wrk2: a stop of 1.4 s. Who waits for each answer asks nothing meanwhile."""
+    hear = conductor.Crew.hear
+    freezers: list[threading.Timer] = []
+
+    def freeze_soon(crew: conductor.Crew, child: Child, kind: str, timeout: float) -> dict[str, object]:
+        message = hear(crew, child, kind, timeout)
+        if kind == "ready":
+            pid = crew.children[0].pid
+            for after, what in ((0.7, signal.SIGSTOP), (2.1, signal.SIGCONT)):
+                freezers.append(threading.Timer(after, os.kill, (pid, what)))
+                freezers[-1].start()
+        return message
+
+    monkeypatch.setattr(conductor.Crew, "hear", freeze_soon)
+    asked = small(
+        "library=tcp", "sweep={}", f"workloads.ping.load={load}", "run.duration=3.2 s", "workloads.flood.alone=false"
+    )
+    (run,) = measure(asked, blocks=1).points[0].replications
+    for freezer in freezers:
+        freezer.join()
+    p99 = run.metrics["latency.p99" if seen else "round_trip.p99"]
+    if seen:
+        assert p99 > 1.0
+        # The same requests, from when they were really sent: the one that was under way has noticed.
+        assert run.metrics["round_trip.p99"] < 0.02
+        assert run.metrics["round_trip.max"] > 1.0
+    else:
+        assert p99 < 0.02

@@ -113,7 +113,7 @@ def measure(
         for task in order(tasks, block, seed):
             if progress is not None:
                 progress(done, total, _label(where[task.point], task))
-            taken[task] = _take(where[task.point].scenario, task.workload)
+            taken[task] = _take(where[task.point].scenario, task.workload, block)
             disturbed += taken[task][2].disturbed
             done += 1
         for at in range(len(where)):
@@ -156,9 +156,11 @@ def _problems(scenario: Scenario, workload: Workload) -> list[str]:
     service = scenario.services[workload.to]
     load = workload.load
     found = []
-    if not (load.kind == "flood" or (load.kind == "closed" and load.outstanding == 1 and load.think is None)):
+    in_turn = load.kind == "closed" and load.outstanding == 1 and load.think is None
+    if not (load.kind in ("flood", "poisson", "paced") or in_turn):
         found.append(
-            f"its load is '{load}', and only 'flood' and 'closed' (one request under way, no thinking) are known"
+            f"its load is '{load}', and only 'flood', 'closed' (one request under way, no thinking), 'poisson' and "
+            "'paced' are known"
         )
     if workload.clients != 1 or len(workload.at) != 1:
         found.append("it has more than one client")
@@ -214,21 +216,22 @@ def _tasks(scenario: Scenario, where: Sequence[SweepPoint], possible: Sequence[t
     return tasks
 
 
-def _take(scenario: Scenario, name: str) -> tuple[Reading | str, float, quiet.Quietness]:
+def _take(scenario: Scenario, name: str, block: int) -> tuple[Reading | str, float, quiet.Quietness]:
     """One reading, or why it is void; the seconds it took; and how quiet it was."""
     before = quiet.Moment.now()
     outcome: Reading | str
     try:
-        outcome = _read(scenario, scenario.workloads[name])
+        outcome = _read(scenario, scenario.workloads[name], block)
     except (ChildFailed, SpoiltError) as error:
         outcome = str(error)
     quietness = quiet.Quietness.between(before, quiet.Moment.now())
     return outcome, quietness.seconds, quietness
 
 
-def _read(scenario: Scenario, workload: Workload) -> Reading:
+def _read(scenario: Scenario, workload: Workload, block: int) -> Reading:
     """Starts both ends, lets them measure, and reads them. Raises ChildFailed or SpoiltError."""
     binder, connector = _roles(workload)
+    load = workload.load
     placement = place(scenario.placement)
     warm_up, window = scenario.run.measured_from, scenario.run.duration - scenario.run.measured_from
     patience = warm_up + LONGEST * window + SLACK_S
@@ -239,6 +242,8 @@ def _read(scenario: Scenario, workload: Workload) -> Reading:
         "warm_up": warm_up,
         "window": window,
         "samples": readings.enough(),
+        # In one block every library is asked at the same moments.
+        "pace": (load.kind, load.rate, load.share, scenario.run.seed + block) if load.open else None,
         "lifetime": START_S + 3 * patience,
     }
     with Crew() as crew:
@@ -257,7 +262,7 @@ def _read(scenario: Scenario, workload: Workload) -> Reading:
         crew.dismiss()
     if arrived is not None:
         return readings.flood(here, there, arrived, sent)
-    return readings.closed(here, there, sent)
+    return (readings.on_schedule if load.open else readings.closed)(here, there, sent)
 
 
 def _roles(workload: Workload) -> tuple[Role, Role]:

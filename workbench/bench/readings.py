@@ -88,6 +88,48 @@ def closed(replier: Mapping[str, Any], asker: Mapping[str, Any], asked: Mapping[
     )
 
 
+def on_schedule(replier: Mapping[str, Any], asker: Mapping[str, Any], asked: Mapping[str, Any]) -> Reading:
+    """From what the two ends measured: each request was meant for a moment, and its latency counts from that.
+
+    The round trips of the same requests, from when they were really sent, are those that a client would report that
+    waits for each answer. An end that cannot keep up has no latency: it would grow for as long as one measures.
+    """
+    if asked["wrong"]:
+        raise SpoiltError(f"{asked['wrong']:,} of {asked['sent']:,} answers belonged to another request")
+    if not asker["messages"]:
+        raise SpoiltError("no request was meant for a moment within the window")
+    offered, achieved = float(asker["offered"]), _rate(asker)
+    metrics = {"offered_rate": offered, "achieved_rate": achieved, "possible_rate": float(asker["possible"])}
+    notes, histograms = [], {}
+    if asker["left"] or achieved < KEPT_UP * offered:
+        notes.append(
+            f"overloaded: {offered:,.0f} requests a second were meant and {achieved:,.0f} were made, so their latency "
+            "would grow without end"
+        )
+    else:
+        for name, key in (("latency", "latencies_ns"), ("round_trip", "round_trips_ns")):
+            took = np.sort(np.asarray(asker[key], dtype=np.int64))
+            for label, q in {**QUANTILES, "p999": 0.999}.items():
+                if supported(took.size, q):
+                    metrics[f"{name}.{label}"] = quantile(took, q)
+                elif label in QUANTILES:
+                    notes.append(f"{name.replace('_', ' ')} {label} is not told: {took.size:,} samples are too few")
+            metrics[f"{name}.max"] = float(took[-1]) / 1e9
+            histograms[name] = coarse(took)
+    return Reading(
+        metrics=metrics,
+        counts={"requests": asker["messages"] + asker["left"], "answered": asker["messages"]}
+        | _switches(replier, asker),
+        histograms=histograms,
+        notes=tuple(notes),
+        events=asked["sent"],
+    )
+
+
+KEPT_UP = 0.99
+"""Share of the requests a second that were meant which must be made; with less an end is overloaded."""
+
+
 def enough() -> int:
     """How many samples support every percentile."""
     return math.ceil(round(BEYOND / (1.0 - max(QUANTILES.values())), 6))

@@ -1,4 +1,4 @@
-"""The four roles of a measuring process: receive and send a flood, reply and ask in turn.
+"""The four roles of a measuring process: receive and send a flood, reply, and ask in turn or on schedule.
 
 Each warms up, measures for a fixed *time* (round trips for longer if there are too few), says what it measured, and
 keeps going, so that the other end's window is not disturbed, until it is told to stop. Garbage collection is off, and
@@ -18,6 +18,7 @@ from typing import Any, Self
 from workbench.bench.peers.peer import End, Role
 from workbench.bench.processes import Parent
 from workbench.bench.ring import TAG, Ring, Tracker
+from workbench.bench.schedule import follow, moments
 
 ADDRESS = "tcp://127.0.0.1:0"
 CHECKED = 16
@@ -44,6 +45,9 @@ class Plan:
     of just the slow blocks, the library would look fast."""
     lifetime: float
     """After this long the process is ended, whatever it is doing."""
+    pace: tuple[str, float | None, float | None, int] | None = None
+    """For an open load: paced or poisson, its rate a second or its share of what is possible, and the seed of its
+    luck. None: each request waits for the answer to the one before."""
     cpus: list[int] | None = None
     """The processors it may use; None for all."""
 
@@ -172,19 +176,61 @@ def ask(parent: Parent, end: End, plan: Plan) -> None:
 
     _calm()
     once()
-    limit = _clock() + _ns(plan.warm_up)
-    while _clock() < limit:
+    possible = _most(once, _ns(plan.warm_up))
+    if plan.pace is not None:
+        _ask_on_schedule(parent, plan, plan.pace, once, possible)
+    else:
+        _ask_in_turn(parent, plan, once)
+    while not parent.stopped:
         once()
+    parent.say("finished", sent=asked, wrong=wrong)
+
+
+def _ask_in_turn(parent: Parent, plan: Plan, once: Callable[[], int]) -> None:
     took: list[int] = []
-    before, usage, began = asked, Usage.now(), _clock()
+    usage, began = Usage.now(), _clock()
     limit, last = began + _ns(plan.window), began + _ns(LONGEST * plan.window)
     while (now := _clock()) < limit or (len(took) < plan.samples and now < last):
         took.append(once())
     seconds, used = (_clock() - began) / 1e9, Usage.now().since(usage)
-    parent.say("measured", seconds=seconds, messages=asked - before, round_trips_ns=took, **used)
-    while not parent.stopped:
+    parent.say("measured", seconds=seconds, messages=len(took), round_trips_ns=took, **used)
+
+
+def _ask_on_schedule(
+    parent: Parent,
+    plan: Plan,
+    pace: tuple[str, float | None, float | None, int],
+    once: Callable[[], int],
+    possible: float,
+) -> None:
+    kind, rate, share, seed = pace
+    rate = rate if rate is not None else possible * (share or 1.0)
+    usage, window = Usage.now(), _ns(plan.window)
+    meant, made, took, left = follow(moments(kind, rate, seed), window, LONGEST * window, once)
+    used = Usage.now().since(usage)
+    parent.say(
+        "measured",
+        seconds=took / 1e9,
+        messages=len(meant),
+        latencies_ns=meant,
+        round_trips_ns=made,
+        left=left,
+        offered=(len(meant) + left) / plan.window,
+        possible=possible,
+        **used,
+    )
+
+
+def _most(once: Callable[[], int], length_ns: int) -> float:
+    """Ask in turn for so long; how often a second that was possible, in the second half of it."""
+    began = _clock()
+    while _clock() < began + length_ns // 2:
         once()
-    parent.say("finished", sent=asked, wrong=wrong)
+    half, count = _clock(), 0
+    while (now := _clock()) < began + length_ns or not count:
+        once()
+        count += 1
+    return count / max(now - half, 1) * 1e9
 
 
 ROLES: dict[Role, Callable[[Parent, End, Plan], None]] = {"pull": receive, "push": send, "rep": reply, "req": ask}

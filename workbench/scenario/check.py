@@ -322,6 +322,12 @@ def _conversation(
             yield Finding(
                 (*path, "load"), f"nobody answers a publisher, so the load of '{name}' cannot be closed; give a rate"
             )
+        if workload.load.share is not None and not workload.alone:
+            yield Finding(
+                (*path, "load"),
+                "a share of what a library can do needs a workload that is alone; give a rate",
+                f"did you mean 'alone: true', or 'load: {workload.load.kind} 200/s'?",
+            )
         if workload.load.kind == "closed" and service.pattern == "collect":
             yield Finding(
                 (*path, "load"),

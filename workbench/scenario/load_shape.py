@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ LoadKind = Literal["poisson", "paced", "bursty", "trace", "closed", "flood"]
 GRAMMAR = (
     "poisson 200/s",
     "paced 200/s",
+    "paced 50 %",
     "bursty 200/s on 100 ms off 1 s",
     "trace moments.txt",
     "closed",
@@ -36,14 +38,16 @@ class Load:
     """In what rhythm each client sends.
 
     ``poisson`` and ``paced`` are open: requests come at ``rate`` per second and client, whether or not earlier ones
-    were answered; poisson with independent exponential gaps, paced with equal ones. ``bursty`` is poisson while it is
-    on, for ``on`` seconds in the mean, and silent for ``off`` seconds in the mean. ``trace`` sends at the moments in
+    were answered; poisson with independent exponential gaps, paced with equal ones. Instead of a rate either may have a
+    ``share`` of the most that the library measured can do, where its workload is alone. ``bursty`` is poisson while it
+    is on, for ``on`` seconds in the mean, and silent for ``off`` seconds in the mean. ``trace`` sends at the moments in
     ``file``. ``closed`` keeps ``outstanding`` requests under way and thinks for ``think`` before each new one.
     ``flood`` sends as fast as the socket takes messages.
     """
 
     kind: LoadKind
     rate: float | None = None
+    share: float | None = None
     outstanding: int = 1
     think: Distribution | None = None
     on: float = 0.0
@@ -53,7 +57,7 @@ class Load:
     @property
     def open(self) -> bool:
         """Whether the rhythm is independent of the answers."""
-        return self.rate is not None or self.kind == "trace"
+        return self.rate is not None or self.share is not None or self.kind == "trace"
 
     @property
     def mean_rate(self) -> float | None:
@@ -65,6 +69,8 @@ class Load:
     def __str__(self) -> str:
         if self.kind == "trace":
             return f"trace {self.file}"
+        if self.share is not None:
+            return f"{self.kind} {100 * self.share:.10g} %"
         if self.rate is not None:
             bursts = f" on {write(self.on, DURATION)} off {write(self.off, DURATION)}" if self.kind == "bursty" else ""
             return f"{self.kind} {write(self.rate, RATE)}{bursts}"
@@ -87,6 +93,8 @@ def parse_load(text: object) -> Load:
     end = offset + len(word)
     match word:
         case "poisson" | "paced":
+            if (found := _SHARE.match(text, end)) is not None:
+                return Load(word, share=_share(found))
             rate, end = _rate(text, end, word)
             _nothing_after(text, end)
             return Load(word, rate=rate)
@@ -119,6 +127,20 @@ def parse_load(text: object) -> Load:
     )
 
 
+_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*%\s*$", re.ASCII)
+
+
+def _share(found: re.Match[str]) -> float:
+    """The share of what is possible, more than nothing and at most all of it."""
+    percent = float(found[1])
+    if not 0.0 < percent <= 100.0:
+        raise QuantityError(
+            f"a share of what the library can do is more than 0 % and at most 100 %, not {found[1]} %",
+            span=found.span(1),
+        )
+    return percent / 100.0
+
+
 def _rate(text: str, end: int, word: str) -> tuple[float, int]:
     """The rate after the first word, and where it ends."""
     if not text[end:].strip():
@@ -134,7 +156,7 @@ def _span(text: str, end: int, word: str) -> tuple[float, int]:
     """A duration after `word`, which must come next, and where it ends."""
     rest = text[end:].lstrip()
     if rest.split(maxsplit=1)[:1] != [word]:
-        raise QuantityError(f"'{word}' and a time are missing in {shown(text)}: written like '{GRAMMAR[2]}'")
+        raise QuantityError(f"'{word}' and a time are missing in {shown(text)}: written like '{GRAMMAR[3]}'")
     start = len(text) - len(rest) + len(word)
     try:
         span, rest = read(text[start:], DURATION, positive=True)

@@ -647,7 +647,8 @@ class Workload(Model):
         default=1, description="Number of clients at each of its sites; each is a host with one socket."
     )
     load: LoadField = Field(
-        description="In what rhythm each client sends. poisson and paced: so many per second, answered or not. bursty: "
+        description="In what rhythm each client sends. poisson and paced: so many per second, answered or not; with "
+        "'alone' also a percentage of what the library can do. bursty: "
         "poisson while on, silent while off, both exponentially long. trace: at the moments in a file beside the "
         "scenario, one a line. "
         "closed N: N requests under way, with a think time if given. flood: as fast as the socket takes messages; "
