@@ -187,7 +187,9 @@ def test_queues_are_as_long_as_is_said(name: str) -> None:
             pull.recv()
         sending.join(5)
     # What the kernel's buffers take of such messages on loopback is below 800.
-    assert 1000 <= fitted < 2 * 1000 + 800, f"{fitted} messages were queued"
+    # nanomsg has no queue of messages: one that is being sent, and 128 KiB of received ones.
+    least, most = (0, 1 + 8) if name == "nanomsg" else (1000, 2 * 1000)
+    assert least <= fitted < most + 800, f"{fitted} messages were queued"
 
 
 @pytest.mark.parametrize(("name", "module", "package"), [("zeromq", "zmq", "pyzmq"), ("nng", "pynng", "pynng")])

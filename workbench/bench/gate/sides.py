@@ -6,6 +6,7 @@ one folder, one after the other, so that no path in them differs; nothing of the
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -101,7 +102,11 @@ def _built(name: str, label: str, files: dict[str, bytes], cache: Path, tell: Ca
     folder = cache / "versions" / digest
     if not folder.is_dir():
         tell(f"building {name}: {label}")
-        _build(files, cache, folder, label)
+        with (cache / "lock").open("w") as lock:
+            # Two gates at once share the place where they build.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                _build(files, cache, folder, label)
     return Side(name, label, digest, folder)
 
 

@@ -1,5 +1,6 @@
-"""The libraries we measure. To add one: a file here with a Peer, and its row below."""
+"""The libraries we measure. To add one: a file here with a Peer, and its row below; docs/peers.md shows how."""
 
+from workbench.bench.peers.nanomsg import Nanomsg
 from workbench.bench.peers.nng import Nng
 from workbench.bench.peers.ours import Ours
 from workbench.bench.peers.peer import ROLES, End, Peer, Role, Semantics
@@ -10,6 +11,7 @@ PEERS: dict[str, Peer] = {
     "ours": Ours(),
     "zeromq": ZeroMQ(),
     "nng": Nng(),
+    "nanomsg": Nanomsg(),
     "tcp": Tcp(),
     "tcp-batched": TcpBatched(),
 }
