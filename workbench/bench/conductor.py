@@ -162,6 +162,8 @@ def _problems(scenario: Scenario, workload: Workload) -> list[str]:
             f"its load is '{load}', and only 'flood', 'closed' (one request under way, no thinking), 'poisson' and "
             "'paced' are known"
         )
+    if load.open and service.pattern != "reply":
+        found.append(f"it asks on schedule, and '{workload.to}' answers nothing")
     if workload.clients != 1 or len(workload.at) != 1:
         found.append("it has more than one client")
     if sum(service.at.values()) != 1:
