@@ -47,12 +47,12 @@ class Load:
 
     kind: LoadKind
     rate: float | None = None
-    share: float | None = None
     outstanding: int = 1
     think: Distribution | None = None
     on: float = 0.0
     off: float = 0.0
     file: str = ""
+    share: float | None = None
 
     @property
     def open(self) -> bool:
