@@ -34,7 +34,7 @@ def main() -> None:
     if cpu != "-":
         os.sched_setaffinity(0, {int(cpu)})
     gc.disable()
-    end = Ours() if library == "ours" else PyZmq(asynchronous=style == "asyncio")
+    end = Ours(library == "copied") if library in ("ours", "copied") else PyZmq(asynchronous=style == "asyncio")
     if style == "asyncio":
         asyncio.run({"pull": apull, "push": apush, "rep": arep, "req": areq}[role](end, address, int(size)))
     elif role in ("subs", "pub"):
@@ -49,7 +49,10 @@ def main() -> None:
 
 
 class Ours:
-    """The workbench's own engine."""
+    """The workbench's own engine; what is sent may be made such that it must be copied."""
+
+    def __init__(self, copied: bool) -> None:
+        self.message = bytearray if copied else bytes
 
     def open(self, role: str, **options: Any) -> Any:
         from workbench.engine.socket import CLASSES
@@ -78,6 +81,8 @@ class Ours:
 
 class PyZmq:
     """libzmq through pyzmq."""
+
+    message = bytes
 
     def __init__(self, asynchronous: bool) -> None:
         import zmq
@@ -135,7 +140,7 @@ def push(end: Any, address: str, size: int, style: str) -> None:
     sockets = [end.open("push") for _ in range(THREADS if style == "threads" and isinstance(end, PyZmq) else 1)]
     for socket in sockets:
         end.dial(socket, address)
-    message = bytes(size)
+    message = end.message(size)
     if style == "many" and isinstance(end, Ours):
         messages = [message] * 256
         flood(lambda: sockets[0].send_many(messages))

@@ -59,6 +59,11 @@ ROWS = [
     Row("push/pull tcp 1 KiB", 2, 3, size=1 << 10),
     Row("push/pull tcp 64 KiB", 1.2, 1.5, size=64 << 10),
     Row("push/pull tcp 1 MiB", 1.1, 1.1, size=1 << 20),
+    *(
+        # Below some KiB what is borrowed is copied, too; through a kernel there is another copy in any case.
+        Row(f"push/pull tcp {name}, borrowed against copied", 0, 1, size=size << 10, library="copied")
+        for name, size in (("16 KiB", 16), ("64 KiB", 64), ("1 MiB", 1 << 10))
+    ),
     Row("push/pull ipc 64 B", 3, 5, transport="ipc"),
     Row("push/pull inproc 64 B", 1, 3, ("inproc",), style="push apart", cpus=("0",)),
     Row("push/pull tcp 64 B, 4 threads", 1.5, 3, style="threads", cpus=("-", "-")),

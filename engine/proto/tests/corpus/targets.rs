@@ -35,6 +35,8 @@ pub(crate) fn frames(data: &[u8]) {
         assert!(matches!(next(&mut hello), Ok(Some(Input::Greeting { .. }))));
         next
     });
+    let step = usize::from(*step) + 1;
+    assert_eq!(read(taking(*choice), bytes, step), read(looking(*choice), bytes, step), "looked at");
 }
 
 /// Messages that arrive at a socket of any kind, from two peers: each is one byte of length and whatever that is.
@@ -133,9 +135,30 @@ pub(crate) fn address(data: &[u8]) {
 /// What a connection makes of the bytes that it has.
 type Next = Box<dyn FnMut(&mut BytesMut) -> Result<Option<Input>, PeerFault>>;
 
-fn stream(choice: u8) -> Next {
+fn reader(choice: u8) -> Reader {
     let reader = Reader::new(kind(choice), 100);
-    let mut reader = if choice & 0x80 == 0 { reader } else { reader.typed() };
+    if choice & 0x80 == 0 { reader } else { reader.typed() }
+}
+
+/// Messages of a peer that need not greet.
+fn taking(choice: u8) -> Next {
+    let mut reader = reader(choice).without_greeting();
+    Box::new(move |buffer| reader.next(buffer))
+}
+
+/// The same, which are looked at and not kept.
+fn looking(choice: u8) -> Next {
+    let mut reader = reader(choice).without_greeting();
+    Box::new(move |buffer| {
+        reader.cut(buffer)?;
+        let found = reader.peek().map(Bytes::copy_from_slice);
+        reader.skip();
+        Ok(found.map(Input::Message))
+    })
+}
+
+fn stream(choice: u8) -> Next {
+    let mut reader = reader(choice);
     Box::new(move |buffer| {
         let missing = reader.missing(buffer);
         let found = reader.next(buffer);
