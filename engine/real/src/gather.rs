@@ -107,11 +107,10 @@ impl Gather {
         self.last_write = now;
     }
 
-    /// The thread received or waited: the next message is written at once.
+    /// The thread received or waited: the next message is written at once, and what is held back is due.
     pub(crate) fn reset(&mut self) {
         self.gap = Duration::ZERO;
         self.run = 0;
-        self.held = 0;
         self.rapid = false;
     }
 
@@ -201,6 +200,18 @@ mod tests {
         }
         let due = gather.due().unwrap();
         assert!(due <= gather.last_send + Duration::from_micros(50));
+    }
+
+    #[test]
+    fn what_is_held_back_stays_due_when_the_thread_receives() {
+        let mut gather = Gather::new(Duration::from_micros(50));
+        while gather.due().is_none() {
+            feed(&mut gather, 150, 1);
+        }
+        gather.reset();
+        assert_eq!(gather.due(), Some(gather.last_write));
+        let later = gather.last_send + Duration::from_millis(10);
+        assert!(gather.next_look(later).is_some(), "somebody has to write it");
     }
 
     #[test]
