@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -46,6 +47,8 @@ macro_rules! for_every_transport {
 for_every_transport!([
     requests_are_replied_to,
     a_hundred_thousand_messages_keep_their_order,
+    a_flood_keeps_its_order_however_it_is_received,
+    a_sender_that_asks_for_messages_still_sends,
     large_and_empty_messages_arrive_whole,
     what_was_sent_before_closing_arrives,
     closing_says_how_many_messages_will_not_arrive,
@@ -105,6 +108,72 @@ fn a_hundred_thousand_messages_keep_their_order(place: Place) {
         }
     });
     assert_eq!(stats(&pull).received, 100_000);
+}
+
+fn a_flood_keeps_its_order_however_it_is_received(place: Place) {
+    const COUNT: u32 = 3_000;
+    for queue in [1, 3, 128] {
+        let options = Options { send_queue: queue, recv_queue: queue, ..quick() };
+        let (push, pull) = (socket_with(Kind::Push, options.clone()), socket_with(Kind::Pull, options));
+        dial(&push, &listen(&pull, &place()));
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for number in 0..COUNT {
+                    let filling = if number % 500 == 99 { 40_000 } else { number as usize % 50 };
+                    let body = [&number.to_be_bytes()[..], &vec![0; filling]].concat();
+                    if let Err((error, body)) = push.try_send(ContextId::DEFAULT, &body[..]) {
+                        assert_eq!(error, OpError::WouldBlock);
+                        send(&push, body);
+                    }
+                }
+                assert_eq!(close(&push, PATIENCE), 0);
+            });
+            let number_of = |body: &[u8]| u32::from_be_bytes(*body.first_chunk().unwrap());
+            let next = Cell::new(0);
+            let expect = |number| assert_eq!(number, next.replace(number + 1));
+            for way in (0..6).cycle().take_while(|_| next.get() < COUNT) {
+                match way {
+                    0 => expect(number_of(&recv(&pull))),
+                    1 => {
+                        let _ = pull.take_with(ContextId::DEFAULT, number_of).map(expect);
+                    }
+                    2 => {
+                        let numbers = pull.try_recv_all(ContextId::DEFAULT, 40, number_of);
+                        numbers.into_iter().flatten().for_each(expect);
+                    }
+                    3 => {
+                        if let Ok(body) = pull.take(ContextId::DEFAULT) {
+                            pull.put_back(ContextId::DEFAULT, body);
+                        }
+                    }
+                    4 => {
+                        let ticket = pull.submit_recv(ContextId::DEFAULT, None);
+                        match pull.cancel(ticket) {
+                            Some(Answer::Received(message)) => expect(number_of(&message.body)),
+                            other => assert_eq!(other, None),
+                        }
+                    }
+                    // It looks at the descriptors while messages are left where they were read.
+                    _ => assert!(pull.peers().len() <= 1),
+                }
+            }
+        });
+    }
+}
+
+/// It asks in vain, but what it has held back to be written together must not be forgotten over it.
+fn a_sender_that_asks_for_messages_still_sends(place: Place) {
+    let (push, pull) = (socket(Kind::Push), socket(Kind::Pull));
+    dial(&push, &listen(&pull, &place()));
+    for burst in 1..100 {
+        for _ in 0..burst {
+            if push.try_send(ContextId::DEFAULT, &b"one of many"[..]).is_err() {
+                send(&push, "one of many");
+            }
+        }
+        assert!(push.take(ContextId::DEFAULT).is_err());
+        (0..burst).for_each(|_| assert_eq!(recv(&pull), "one of many"));
+    }
 }
 
 fn large_and_empty_messages_arrive_whole(place: Place) {
