@@ -869,7 +869,8 @@ impl Core {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if self.ripe.take_if(|ripe| *ripe == key).is_some() {
+        self.ripe.take_if(|ripe| *ripe == key);
+        if connection.is_ripe() {
             // It ends for some other reason.
             let _ = connection.digest(now, &mut self.socket);
         }
