@@ -30,6 +30,7 @@ VERBS = [
     "report",
     "verify",
     "validate",
+    "check",
     "peers",
     "calibrate",
     "cat",
