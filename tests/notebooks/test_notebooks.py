@@ -54,6 +54,12 @@ def test_what_is_kept_was_executed_in_order_and_shows_its_pictures(file: Path) -
     ]
 
 
+QUICK = ("00", "01", "07")
+"""Those that use the most; the others are executed in the slow lane, in the same way."""
+EXECUTED = [pytest.param(file, marks=[] if file.stem[:2] in QUICK else pytest.mark.slow) for file in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("file", EXECUTED, ids=[file.stem for file in NOTEBOOKS])
 def test_it_runs_from_top_to_bottom(file: Path) -> None:
     notebook = jupytext.read(file)
     begun = time.monotonic()
