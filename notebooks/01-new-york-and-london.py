@@ -29,21 +29,14 @@
 # ```
 
 # %%
-from pathlib import Path
-
 from IPython.display import Image, Markdown, display
 
 from workbench.report import plots, setting, style, tables, worlds
-from workbench.results import open_run
-from workbench.results.wording import estimate_text, interval_text
-from workbench.scenario import parse
+from workbench.report.notebook import kept
 
-home = next(folder for folder in [Path.cwd(), *Path.cwd().parents] if (folder / "results" / "reference").is_dir())
-reference = home / "results" / "reference"
-simulated_run = open_run("priority-routing/simulated", root=reference)
-measured_run = open_run("priority-routing/measured", root=reference)
-simulated, measured = simulated_run.result, measured_run.result
-scenario = parse(simulated_run.scenario_yaml, name="scenario.yaml")
+simulation = kept("priority-routing/simulated")
+scenario, simulated = simulation.scenario, simulation.result
+measured = kept("priority-routing/measured").result
 display(Markdown(f"> {scenario.question}"))
 
 
@@ -137,13 +130,9 @@ print(tables.text(worlds.distance_grid(both)))
 # ## What we learned
 
 # %%
-by_policy = {point.set["routing"]: point.metrics for point in simulated.points}
-
-
 def told(policy, metric):
     """A value with its interval."""
-    estimate = by_policy[policy][metric]
-    return f"{estimate_text(estimate)} {interval_text(estimate)}".strip()
+    return simulation.told(metric, routing=policy)
 
 
 display(
