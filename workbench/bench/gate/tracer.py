@@ -78,6 +78,13 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
     with _traced([int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()], _SYSGOOD | _CLONE) as threads:
         for thread in threads:
             _ptrace(_INTERRUPT, thread, 0, 0)
+        # What a thread waited for begins anew when it is let go: not the program's doing, so it is over before the first part.
+        waiting = set(threads)
+        while waiting:
+            thread, status = _next_stop(threads)
+            if _signal(status) == _SYSCALL_STOP:
+                waiting.discard(thread)
+            _ptrace(_SYSCALL, thread, 0, 0)
         go()
         while marks < 2 * parts:
             thread, status = _next_stop(threads)
