@@ -14,6 +14,7 @@ def test_threads_may_share_our_sockets(shared: Shared) -> None:
     assert outcome.whole, outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["zeromq", "nng"])
 @pytest.mark.parametrize("shared", SHARED)
 def test_what_others_do_is_recorded_whatever_it_is(

@@ -40,6 +40,7 @@ def test_a_simulation_is_interrupted_and_taken_up_again(workbench: Any, small: P
     assert told(again.json) == told(whole.json)
 
 
+@pytest.mark.slow
 def test_a_simulation_that_was_killed_is_taken_up_where_it_was(workbench: Any, small: Path) -> None:
     words = ("run", small, "--json", "--replications", 40, "--jobs", 2)
     call = workbench.start(*words)
@@ -119,6 +120,7 @@ def real(small: Path) -> Path:
     return small
 
 
+@pytest.mark.slow
 def test_a_real_run_is_interrupted_and_taken_up_again(workbench: Any, real: Path) -> None:
     call = workbench.start("run", real, *REAL)
     call.until(lambda: workbench.finished("small") == 1)

@@ -167,9 +167,17 @@ run: {duration: 1 s, replications: 2}
 """
 
 
-@pytest.mark.parametrize(
-    "how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "workers", "real"]
+every_way = pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(["--jobs", "1"], id="alone"),
+        pytest.param(["--jobs", "2"], marks=pytest.mark.slow, id="pool"),
+        pytest.param(["--world", "real"], marks=pytest.mark.slow, id="real"),
+    ],
 )
+
+
+@every_way
 def test_a_behaviour_that_raises_is_named_with_its_host_and_its_own_traceback(workbench: Any, how: list[str]) -> None:
     workbench.file("own.py", BEHAVIOURS)
     ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
@@ -194,7 +202,6 @@ async def serve(host, peers):
 """
 
 
-@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"]], ids=["alone", "pool"])
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -206,11 +213,11 @@ async def serve(host, peers):
         ("await host.world.sleep(float('nan'))", "OptionError: sleep(nan): the time to sleep is out of range"),
     ],
 )
-def test_what_a_behaviour_must_not_do_is_its_failure(workbench: Any, how: list[str], wrong: str, said: str) -> None:
-    _fails(workbench, how, wrong, said)
+def test_what_a_behaviour_must_not_do_is_its_failure(workbench: Any, wrong: str, said: str) -> None:
+    _fails(workbench, ["--jobs", "1"], wrong, said)
 
 
-@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "pool", "real"])
+@every_way
 def test_an_exit_is_a_failure_of_the_behaviour_like_any_other(workbench: Any, how: list[str]) -> None:
     _fails(workbench, how, "sys.exit(0)", "SystemExit: 0")
 
@@ -225,7 +232,7 @@ def _fails(workbench: Any, how: list[str], wrong: str, said: str) -> None:
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize("how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "pool", "real"])
+@every_way
 def test_an_interruption_by_a_behaviour_is_an_interruption(workbench: Any, how: list[str]) -> None:
     workbench.file("own.py", WRONG.format("raise KeyboardInterrupt"))
     ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
@@ -246,7 +253,7 @@ async def serve(host, peers):
 """
 
 
-@pytest.mark.parametrize("world", ["virtual", "real"])
+@pytest.mark.parametrize("world", ["virtual", pytest.param("real", marks=pytest.mark.slow)])
 def test_what_a_behaviour_observes_is_shown_with_its_unit_and_can_be_expected(workbench: Any, world: str) -> None:
     workbench.file("own.py", OBSERVING)
     expect = 'expect: ["observed.pause.p99 <= 2 ms", "observed.depth.mean == 4", "observed.depth.count > 10"]\n'
@@ -279,9 +286,7 @@ async def serve(host, peers):
 """
 
 
-@pytest.mark.parametrize(
-    "how", [["--jobs", "1"], ["--jobs", "2"], ["--world", "real"]], ids=["alone", "workers", "real"]
-)
+@every_way
 def test_what_a_behaviour_prints_does_not_get_into_the_object(workbench: Any, how: list[str]) -> None:
     workbench.file("own.py", PRINTING)
     ended = workbench("run", workbench.file("own.yaml", WITH_A_BEHAVIOUR), "--json", *how)
@@ -291,7 +296,10 @@ def test_what_a_behaviour_prints_does_not_get_into_the_object(workbench: Any, ho
     assert how[0] == "--world" or {"printed", "by a child"} <= set(ended.err.splitlines())
 
 
-@pytest.mark.parametrize("words", [["run", "small.yaml", "--json"], ["schema"], ["list"], ["explain", "faults"]])
+A_RUN = pytest.param(["run", "small.yaml", "--json"], marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("words", [A_RUN, ["schema"], ["list"], ["explain", "faults"]])
 def test_an_output_that_cannot_be_written_is_a_sentence(workbench: Any, small: Path, words: list[str]) -> None:
     full = workbench.shell(words, ">/dev/full")
     assert full.code == 2
@@ -301,7 +309,7 @@ def test_an_output_that_cannot_be_written_is_a_sentence(workbench: Any, small: P
     assert (closed.code, closed.err) == (141, "")
 
 
-@pytest.mark.parametrize("words", [["run", "small.yaml", "--json"], ["run", "small.yaml"], ["explain", "run"]])
+@pytest.mark.parametrize("words", [A_RUN, ["run", "small.yaml"], ["explain", "run"]])
 def test_a_locale_without_our_characters_costs_characters_only(workbench: Any, small: Path, words: list[str]) -> None:
     ended = workbench.shell(words, PYTHONIOENCODING="ascii")
     assert (ended.code, "Traceback" in ended.err) == (0, False), ended
@@ -369,6 +377,7 @@ def test_what_only_a_measurement_can_do_is_measured_or_refused_and_never_played_
     assert reason in ended.err
 
 
+@pytest.mark.slow
 def test_a_compact_kind_is_measured_as_well(workbench: Any) -> None:
     kind = "{version: 1, kind: throughput, name: pipes, libraries: [ours], duration: 200 ms, warm-up: 50 ms}"
     ended = workbench("run", workbench.file("pipes.yaml", kind), "--json", "--replications", 1)
@@ -403,6 +412,7 @@ def test_what_would_take_too_much_is_not_begun(workbench: Any, small: Path) -> N
     assert workbench("run", small, "--time-limit", "soon").err.startswith("workbench run: --time-limit: 'soon' is not")
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there(workbench: Any, small: Path) -> None:
     ended = workbench("run", small, "--on", "tcp://127.0.0.1:9")
     assert ended.code == 2

@@ -91,6 +91,7 @@ def change_one_number(file: Path) -> None:
     assert pc.sum(pq.read_table(file).column("value")).as_py() is not None
 
 
+@pytest.mark.slow
 def test_verify_replays_behaviours_and_says_when_they_have_changed(workbench: Any) -> None:
     shutil.copytree(ROOT / "scenarios", workbench.folder / "scenarios")
     scenario = "scenarios/custom-behaviour.yaml"
