@@ -183,6 +183,11 @@ impl Core {
         self.settle(now);
     }
 
+    /// It has peers, and all are within this process.
+    pub(crate) fn is_within(&self) -> bool {
+        !self.inproc.is_empty() && self.inproc.len() == self.connections.len()
+    }
+
     /// Looks at the descriptors without waiting.
     pub(crate) fn look(&mut self) {
         let mut ready = Vec::new();
@@ -980,7 +985,7 @@ pub(crate) fn hang_bell(poller: &Poller, bell: &Bell) -> io::Result<()> {
 }
 
 const KEY: u64 = u32::MAX as u64;
-const BELL: u64 = 0;
+pub(crate) const BELL: u64 = 0;
 const LISTENER: u64 = 1 << 32;
 const CONNECTION: u64 = 2 << 32;
 const ACCEPTS_AT_ONCE: usize = 64;

@@ -21,12 +21,13 @@ use crate::bell::Bell;
 use crate::body::Body;
 use crate::clock::{entropy, now};
 use crate::connection::Peer;
-use crate::core::{Care, Core, hang_bell};
+use crate::core::{BELL, Care, Core, hang_bell};
 use crate::endpoint::{EndpointReport, EndpointSettings, tls_for_dialing, tls_for_listening};
 use crate::fork;
 use crate::news::Happening;
-use crate::poller::Poller;
+use crate::poller::{Poller, Ready};
 use crate::reactor;
+use crate::spin::{Look, Outcome};
 use crate::transport::Listener;
 use crate::transport::tls::TlsError;
 
@@ -204,7 +205,7 @@ impl Socket {
         let mut stopped = false;
         while !stopped && !core.is_flushed() && now() < deadline {
             let wait = (deadline - now()).min(Duration::from_millis(5));
-            drop(self.shared.lead(core, Some(wait), Duration::ZERO));
+            drop(self.shared.lead(core, Some(wait), None));
             stopped = interrupted();
             core = self.shared.core.lock();
         }
@@ -235,7 +236,7 @@ impl Socket {
         interrupted: impl FnMut() -> bool,
     ) -> Result<Result<(), OpError>, Interrupted> {
         let core = self.shared.core.lock();
-        let submit = |core: &mut Core| core.socket.submit_send(now(), context, body, deadline);
+        let submit = |core: &mut Core, now| core.socket.submit_send(now, context, body, deadline);
         self.shared.wait(core, context, submit, interrupted).map(|answer| match answer {
             Answer::Failed(error) => Err(error),
             Answer::Sent | Answer::Received(_) | Answer::Room => Ok(()),
@@ -254,7 +255,7 @@ impl Socket {
             // Not waiting is no reason not to look.
             core.look();
         }
-        let submit = |core: &mut Core| core.socket.submit_recv(now(), context, deadline);
+        let submit = |core: &mut Core, now| core.socket.submit_recv(now, context, deadline);
         self.shared.wait(core, context, submit, interrupted).map(|answer| match answer {
             Answer::Received(message) => Ok(message.body),
             Answer::Failed(error) => Err(error),
@@ -329,11 +330,11 @@ impl Socket {
     /// Looks for a moment, as a call that waits does before it sleeps, if that has paid lately.
     pub fn recv_soon(&self, context: ContextId) -> Result<Bytes, OpError> {
         let mut core = self.shared.core.lock();
-        let spin = if core.leader { Duration::ZERO } else { core.spin.next() };
-        if spin.is_zero() {
+        let Some(look) = (if core.leader { None } else { core.spin.next(true) }) else {
             return Err(OpError::WouldBlock);
-        }
-        (core, _) = self.shared.lead(core, Some(spin), spin);
+        };
+        let limit = core.spin.budget();
+        (core, _) = self.shared.lead(core, Some(limit), Some(look));
         let result = core.take(context);
         if core.followers > 0 {
             self.shared.handover.notify_one();
@@ -731,20 +732,20 @@ impl Shared {
         &'a self,
         mut core: MutexGuard<'a, Core>,
         context: ContextId,
-        submit: impl FnOnce(&mut Core) -> Ticket,
+        submit: impl FnOnce(&mut Core, Time) -> Ticket,
         mut interrupted: impl FnMut() -> bool,
     ) -> Result<Answer, Interrupted> {
-        core.flush(now());
+        let mut checked = now();
+        core.flush(checked);
         core.gather.reset();
         core.unripe();
-        let ticket = submit(&mut core);
-        core.settle(now());
+        let ticket = submit(&mut core, checked);
+        core.settle(checked);
         if let Some(answer) = core.take_answer(ticket) {
             self.leave(core);
             return Ok(answer);
         }
         core.awaited.push(ticket);
-        let mut checked = now();
         let result = loop {
             if let Some(answer) = core.take_answer(ticket) {
                 break Ok(answer);
@@ -759,12 +760,13 @@ impl Shared {
                 // Otherwise the background thread nudges whoever waits long: a time-out would cost each short wait some
                 // microseconds.
                 let limit = (core.care == Care::Watched).then_some(LONGEST_WAIT);
-                let spin = core.spin.next();
-                (core, signalled) = self.lead(core, limit, spin);
+                let may_yield = core.is_within();
+                let look = core.spin.next(may_yield);
+                (core, signalled) = self.lead(core, limit, look);
                 signalled
             };
             // A signal between two waits interrupts none of them.
-            if (signalled || now() - checked >= SIGNAL_CHECK) && !core.can_answer(ticket) {
+            if !core.can_answer(ticket) && (signalled || now() - checked >= SIGNAL_CHECK) {
                 drop(core);
                 let stops = interrupted();
                 core = self.core.lock();
@@ -794,40 +796,35 @@ impl Shared {
         &'a self,
         mut core: MutexGuard<'a, Core>,
         limit: Option<Duration>,
-        spin: Duration,
+        look: Option<Look>,
     ) -> (MutexGuard<'a, Core>, bool) {
-        let due = core.next_timeout().map(|due| due - now());
+        let begun = now();
+        let due = core.next_timeout().map(|due| due - begun);
         let timeout = [due, limit].into_iter().flatten().min();
+        let within = core.is_within();
+        let budget = core.spin.budget();
         core.leader = true;
         core.tidy();
         drop(core);
         let mut ready = Vec::new();
-        let mut paid = None;
+        let end = begun + budget.min(timeout.unwrap_or(budget));
+        let mut outcome = None;
         let mut result = Ok(());
-        if !spin.is_zero() {
-            let end = now() + spin.min(timeout.unwrap_or(spin));
-            loop {
-                result = self.poller.wait(&mut ready, Some(Duration::ZERO));
-                if !ready.is_empty() || result.is_err() {
-                    break;
-                }
-                // What is there at the first glance would have been met by a sleeper, too.
-                paid = Some(now() < end);
-                if paid == Some(false) {
-                    break;
-                }
-                std::hint::spin_loop();
-            }
+        if let Some(look) = look {
+            (result, outcome) = self.look(look, end, within, &mut ready);
         }
         if ready.is_empty() && result.is_ok() {
-            result = self.poller.wait(&mut ready, timeout.map(|whole| whole.saturating_sub(spin)));
+            let spent = if look.is_some() { budget } else { Duration::ZERO };
+            result = self.poller.wait(&mut ready, timeout.map(|whole| whole.saturating_sub(spent)));
         }
         let mut core = self.core.lock();
         core.leader = false;
-        if let Some(paid) = paid {
-            core.spin.learn(paid);
+        let present = now();
+        if let (Some(look), Some(outcome)) = (look, outcome) {
+            let robbed = outcome == Outcome::Paid && present >= end + PATIENCE;
+            core.spin.learn(look, if robbed { Outcome::Robbed } else { outcome });
         }
-        core.turn(now(), &ready);
+        core.turn(present, &ready);
         if core.followers > 0 && core.has_answers() {
             self.handover.notify_all();
         }
@@ -836,6 +833,36 @@ impl Shared {
         }
         let signalled = result.is_err();
         (core, signalled)
+    }
+
+    /// Looks until something is ready or `end` has come. `within`: only this process has anything to say, and it rings.
+    /// Also says how it went; what is there at the first glance would have been met by a sleeper, too.
+    fn look(&self, look: Look, end: Time, within: bool, ready: &mut Vec<Ready>) -> (io::Result<()>, Option<Outcome>) {
+        let mut outcome = None;
+        let mut result = Ok(());
+        let pulled = self.bell.watch();
+        while !pulled && !self.bell.is_seen() {
+            if !within {
+                result = self.poller.wait(ready, Some(Duration::ZERO));
+                if !ready.is_empty() || result.is_err() {
+                    break;
+                }
+            }
+            let present = now();
+            if present >= end {
+                outcome = Some(if present < end + PATIENCE { Outcome::Failed } else { Outcome::Robbed });
+                break;
+            }
+            outcome = Some(Outcome::Paid);
+            match look {
+                Look::Spin => std::hint::spin_loop(),
+                Look::Yield => std::thread::yield_now(),
+            }
+        }
+        if self.bell.end_watch() {
+            ready.push(Ready { token: BELL, read: true, write: false });
+        }
+        (result, outcome)
     }
 
     /// After a message was taken: goes on reading pipes that were paused, if there are any.
@@ -914,5 +941,7 @@ fn at_least_one(name: &'static str, value: usize) -> Result<(), OptionError> {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// The longest time in one wait, for the sake of a signal that came just before it.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(250);
+/// How much longer than it should a look may take, or others have robbed it of the core.
+const PATIENCE: Duration = Duration::from_micros(100);
 /// How often a thread that waits for another one's poll looks for signals.
 const SIGNAL_CHECK: Duration = Duration::from_millis(25);

@@ -1,23 +1,52 @@
 //! Spinning: looking a little longer before going to sleep.
 //!
 //! Waking a thread on another core costs about 30 µs on a virtual machine, six times a wake-up on the same core; an
-//! answer that comes within that time is met sooner by a thread that is still looking. Where looking does not pay (both
-//! ends share a core, the peer is far, nothing comes) it is given up quickly.
+//! answer that comes within that time is met sooner by a thread that is still looking. Where looking does not pay (the
+//! peer is far, nothing comes) it is given up quickly.
+//!
+//! If both ends share a core, looking keeps the other end from answering. Then the looker lets others go first between
+//! two looks, which spares both the way through the kernel's sleep. It is only done where that way is long, and given up
+//! for long if somebody else took the core and did not soon give it back.
 
 use std::thread;
 use std::time::Duration;
 
-/// Decides whether to spin, from how it went lately.
+/// How to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Keeping the core.
+    Spin,
+    /// Letting others have it between two looks.
+    Yield,
+}
+
+/// How a look went that lasted longer than a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Paid,
+    Failed,
+    /// Others kept the core for longer than the look was to last.
+    Robbed,
+}
+
+/// Decides whether to look, and how, from how it went lately.
 #[derive(Debug)]
 pub(crate) struct Spin {
     budget: Duration,
+    spinning: Trust,
+    yielding: Trust,
+    /// How often it paid, and how often not.
+    pub(crate) paid: u64,
+    pub(crate) failed: u64,
+}
+
+/// Whether one way to look is worth a try.
+#[derive(Debug, Default)]
+struct Trust {
     /// Waits to let pass before the next try.
     skip: u32,
     /// What `skip` was set to after the last failure.
     penalty: u32,
-    /// How often it paid, and how often not.
-    pub(crate) paid: u64,
-    pub(crate) failed: u64,
 }
 
 impl Spin {
@@ -25,28 +54,53 @@ impl Spin {
     pub(crate) fn new(budget: Duration) -> Spin {
         let cores = thread::available_parallelism().map_or(1, usize::from).max(online_cores());
         let budget = if cores > 1 { budget } else { Duration::ZERO };
-        Spin { budget, skip: 0, penalty: 0, paid: 0, failed: 0 }
+        Spin { budget, spinning: Trust::default(), yielding: Trust::default(), paid: 0, failed: 0 }
     }
 
-    /// How long to look before this wait; zero for not at all.
-    pub(crate) fn next(&mut self) -> Duration {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return Duration::ZERO;
-        }
+    /// How long to look.
+    pub(crate) fn budget(&self) -> Duration {
         self.budget
     }
 
-    /// How a look went that lasted longer than a glance.
-    pub(crate) fn learn(&mut self, paid: bool) {
-        if paid {
-            self.paid += 1;
-            self.penalty /= 2;
+    /// How to look before this wait, if at all.
+    pub(crate) fn next(&mut self, may_yield: bool) -> Option<Look> {
+        if self.budget.is_zero() {
+            None
+        } else if self.spinning.is_due() {
+            Some(Look::Spin)
         } else {
-            self.failed += 1;
-            self.penalty = (2 * self.penalty + 1).min(MAX_PENALTY);
-            self.skip = self.penalty;
+            (may_yield && self.yielding.is_due()).then_some(Look::Yield)
         }
+    }
+
+    pub(crate) fn learn(&mut self, look: Look, outcome: Outcome) {
+        let trust = match look {
+            Look::Spin => &mut self.spinning,
+            Look::Yield => &mut self.yielding,
+        };
+        match outcome {
+            Outcome::Paid => {
+                self.paid += 1;
+                trust.penalty /= 2;
+            }
+            Outcome::Robbed if look == Look::Yield => {
+                self.failed += 1;
+                trust.skip = ROBBED;
+            }
+            Outcome::Failed | Outcome::Robbed => {
+                self.failed += 1;
+                trust.penalty = (2 * trust.penalty + 1).min(MAX_PENALTY);
+                trust.skip = trust.penalty;
+            }
+        }
+    }
+}
+
+impl Trust {
+    fn is_due(&mut self) -> bool {
+        let due = self.skip == 0;
+        self.skip = self.skip.saturating_sub(1);
+        due
     }
 }
 
@@ -67,6 +121,8 @@ fn count_range(text: &str) -> usize {
 
 /// A thousand waits: at most 5 % of a microsecond each for the failed look.
 const MAX_PENALTY: u32 = 1_023;
+/// Waits after a look that took as long as somebody else's turn, some milliseconds: at most 0.3 µs each.
+const ROBBED: u32 = 16_384;
 
 #[cfg(test)]
 mod tests {
@@ -80,19 +136,49 @@ mod tests {
         assert_eq!(count_range("nonsense"), 0);
     }
 
+    fn spin() -> Spin {
+        let trust = Trust::default;
+        Spin { budget: Duration::from_micros(50), spinning: trust(), yielding: trust(), paid: 0, failed: 0 }
+    }
+
     #[test]
     fn what_does_not_pay_is_given_up_and_tried_again() {
-        let mut spin = Spin { budget: Duration::from_micros(50), skip: 0, penalty: 0, paid: 0, failed: 0 };
+        let mut spin = spin();
         let mut looks = 0;
         for _ in 0..10_000 {
-            if !spin.next().is_zero() {
+            if let Some(look) = spin.next(false) {
                 looks += 1;
-                spin.learn(false);
+                spin.learn(look, Outcome::Failed);
             }
         }
         assert!((10..40).contains(&looks), "{looks} looks in 10,000 waits");
-        spin.skip = 0;
-        (0..10).for_each(|_| spin.learn(true));
-        assert!((0..100).all(|_| !spin.next().is_zero()));
+        spin.spinning.skip = 0;
+        (0..10).for_each(|_| spin.learn(Look::Spin, Outcome::Paid));
+        assert!((0..100).all(|_| spin.next(false) == Some(Look::Spin)));
+    }
+
+    #[test]
+    fn where_spinning_fails_others_go_first_unless_they_do_not_come_back() {
+        let mut spin = spin();
+        let mut went = |waits: usize, yields: Outcome| {
+            let mut counts = [0, 0];
+            for _ in 0..waits {
+                match spin.next(true) {
+                    Some(Look::Spin) => {
+                        counts[0] += 1;
+                        spin.learn(Look::Spin, Outcome::Failed);
+                    }
+                    Some(Look::Yield) => {
+                        counts[1] += 1;
+                        spin.learn(Look::Yield, yields);
+                    }
+                    None => {}
+                }
+            }
+            counts
+        };
+        let [spins, yields] = went(10_000, Outcome::Paid);
+        assert!(spins < 40 && spins + yields == 10_000, "{spins} spins and {yields} yields");
+        assert!(went(100_000, Outcome::Robbed)[1] <= 7);
     }
 }
