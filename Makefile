@@ -53,8 +53,12 @@ lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
 	$(PYTHON) -m mypy.stubtest workbench._engine --ignore-missing-stub
 	$(VENV)/bin/lint-imports --no-cache
 
-bench: $(VENV)/ready ## Measure the engine beside pyzmq, in one table (10 minutes; ARGS="--blocks 3 tcp")
+bench: $(VENV)/ready ## Measure the engine beside pyzmq, in one table (15 minutes; ARGS=--quick: 2 minutes; ARGS="tcp")
 	$(PYTHON) engine/benches/table.py $(ARGS)
+
+bench-micro: $(VENV)/ready ## The gate's probes under pytest-benchmark (ARGS=--benchmark-autosave)
+	$(PYTHON) -c 'import pytest_benchmark' 2>/dev/null || $(PYTHON) -m pip install --quiet --editable '.[benchmark]'
+	$(PYTHON) -m pytest tests/benchmarks/micro.py $(ARGS)
 
 bench-native: ## Measure our Rust API beside libzmq, nanomsg and NNG in C; needs their development packages
 	python3 engine/benches/native/compare.py $(ARGS)

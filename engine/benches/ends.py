@@ -1,36 +1,41 @@
-"""One end of a measurement, in a process of its own: ``ends.py LIBRARY ROLE ADDRESS SIZE STYLE CPU``.
+"""One end of a measurement, in a process of its own: ``ends.py LIBRARY ROLE ADDRESS SIZE STYLE CPU SCALE``.
 
 The library is ours or pyzmq, each through its own documented calls. Styles: one call per message; many messages per
 call, where a library has that; asyncio; threads that share one socket (pyzmq's, which cannot be shared, have one each);
 a number of subscribers; messages that come at a given rate; lone ones, each a second after the one before on its
 socket. A listening end says its address; the measuring end says, as JSON, how many messages a second arrived, how long
-its round trips took in microseconds or how late messages were, and the processor seconds that a message cost it.
+its round trips took in microseconds or how late messages were, and the processor seconds that a message cost it. A
+percentile is told only where the sample supports it. All times are SCALE times as long as they are given here.
 """
 
 import asyncio
 import gc
 import json
+import math
 import os
 import resource
-import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-WINDOW = 1.0
-WARM_UP = 0.3
+SCALE = float(sys.argv[7])
+WINDOW = 0.7 * SCALE
+WARM_UP = 0.2 * SCALE
 QUEUE = 1_000
 THREADS = 4
-LONELY = 20
+LONELY = 100
 """Pairs of sockets, each of which sends a lone message a second."""
-LONE_FOR = 10
-PACED_FOR = 3
+LONE_FOR = 5
+PACED_FOR = 2 * SCALE
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+BEYOND = 30
+"""Samples that must lie beyond a percentile for it to be told."""
 
 
 def main() -> None:
-    library, role, address, size, style, cpu = sys.argv[1:]
+    library, role, address, size, style, cpu = sys.argv[1:7]
     if cpu != "-":
         os.sched_setaffinity(0, {int(cpu)})
     gc.disable()
@@ -176,7 +181,7 @@ def paced(end: Any, address: str, size: int, sends: bool, style: str) -> None:
         took, began, used = [], time.monotonic_ns(), cpu_seconds()
         now = begin = began + int(WARM_UP * 1e9)
         messages = 0
-        while now < begin + PACED_FOR * 10**9:
+        while now < begin + PACED_FOR * 1e9:
             meant = int.from_bytes(socket.recv()[:8], "little")
             now = time.monotonic_ns()
             messages += 1
@@ -407,23 +412,19 @@ def time_each(once: Callable[[], object]) -> None:
 
 
 def tell_round_trips(took: list[float], used: float) -> None:
-    took.sort()
-    finish(
-        p50=statistics.median(took) * 1e6,
-        p99=took[len(took) * 99 // 100] * 1e6,
-        cpu=(cpu_seconds() - used) / len(took),
-    )
+    finish(**percentiles(took, 1e6), cpu=(cpu_seconds() - used) / len(took))
 
 
 def tell_lateness(took: list[int], rate: float, used: float, messages: int) -> None:
-    took.sort()
-    finish(
-        rate=rate,
-        p50=statistics.median(took) / 1e3,
-        p99=took[len(took) * 99 // 100] / 1e3,
-        p999=took[len(took) * 999 // 1000] / 1e3,
-        cpu=(cpu_seconds() - used) / max(messages, 1),
-    )
+    finish(rate=rate, **percentiles(took, 1e-3), cpu=(cpu_seconds() - used) / max(messages, 1))
+
+
+def percentiles(took: Sequence[float], unit: float) -> dict[str, float]:
+    """Those that so many samples support."""
+    ordered = sorted(took)
+    count = len(ordered)
+    told = [(name, q) for name, q in QUANTILES.items() if count * (1 - q) >= BEYOND]
+    return {name: ordered[math.ceil(q * count) - 1] * unit for name, q in told}
 
 
 def cpu_seconds() -> float:
