@@ -38,6 +38,8 @@ def test_two_blocks_of_two_libraries_are_measured(small: Small) -> None:
             assert run.metrics["throughput"] == run.metrics["flood:throughput"] > 0
             assert run.metrics["round_trip.p50"] == run.metrics["ping:round_trip.p50"] > 0
             assert run.metrics["flood:cpu_per_message"] > 0
+            assert run.metrics["flood:wire_bytes_per_message"] > 64
+            assert run.metrics["ping:system_calls_per_message"] >= 2
             # Both workloads have it and they were never measured together, so there is none of the whole.
             assert "cpu_per_message" not in run.metrics
             assert run.counts["flood:sent"] == run.counts["flood:received"] > 0
@@ -163,7 +165,8 @@ def fake(taken: list[str]) -> Callable[[Scenario, object, int], Reading]:
     [
         (["workloads.ping.load=closed 4"], "its load is 'closed 4'"),
         (["workloads.ping.load=bursty 10/s on 1 s off 1 s"], "its load is 'bursty 10/s"),
-        (["workloads.ping.clients=2"], "more than one client"),
+        (["workloads.ping.clients=2", "workloads.ping.load=paced 10/s"], "keeps to a schedule and has more than one"),
+        (["services.sink.pattern=subscribe"], "'sink' has pattern subscribe"),
         (["services.echo.at.there=2"], "more than one instance"),
         (["services.echo.time=1 ms"], "takes time over a request"),
         (["workloads.ping.alone=false", "workloads.flood.alone=false"], "nothing to measure by itself"),
@@ -244,6 +247,30 @@ def test_every_library_is_asked_on_schedule(small: Small, library: str) -> None:
     assert run.metrics["offered_rate"] < run.metrics["possible_rate"]
     if not any("overloaded" in note for note in run.notes):
         assert run.metrics["latency.max"] >= run.metrics["round_trip.max"] > 0
+
+
+@pytest.mark.parametrize(
+    "library", [pytest.param(name, marks=[] if name == "ours" else [pytest.mark.slow]) for name in PEERS]
+)
+def test_several_send_and_several_receive_and_some_on_schedule(small: Small, library: str) -> None:
+    if reason := PEERS[library].missing():
+        pytest.skip(reason)
+    asked = small(
+        f"library={library}", "sweep={}", "workloads.flood.clients=2", "services.sink.at.there=2",
+        "workloads.ping.load=paced 500/s", "services.echo.pattern=collect",
+    )  # fmt: skip
+    (run,) = measure(asked, blocks=1).points[0].replications
+    assert not [note for note in run.notes if "void" in note]
+    if PEERS[library].several:
+        assert run.counts["flood:sent"] == run.counts["flood:received"] > 0, run.notes
+        assert run.metrics["flood:system_calls_per_message"] > 0
+    else:
+        assert any("has one connection" in note for note in run.notes)
+    if "req" in PEERS[library].roles:
+        assert run.counts["ping:sent"] == run.counts["ping:received"] > 0
+        assert "ping:latency.max" in run.metrics or any("overloaded" in note for note in run.notes)
+    else:
+        assert any("carries a flood only" in note for note in run.notes)
 
 
 def test_who_cannot_keep_up_has_no_latency_but_a_reason(small: Small) -> None:

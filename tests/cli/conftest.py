@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -105,10 +106,21 @@ class Workbench:
         self.folder = folder
         self.calls: list[Call] = []
 
-    def __call__(self, *words: object) -> Ended:
-        """Call it and wait."""
+    def __call__(self, *words: object, largest_file: int | None = None) -> Ended:
+        """Call it and wait. With `largest_file` no file may become larger than so many bytes."""
+
+        def limit() -> None:
+            if largest_file is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
         done = subprocess.run(
-            self._command(words), cwd=self.folder, env=_ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE
+            self._command(words),
+            cwd=self.folder,
+            env=_ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            preexec_fn=limit,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

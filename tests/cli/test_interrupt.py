@@ -1,7 +1,9 @@
 """Ctrl-C and worse: no traceback, no child, no half-written result; and the run can be taken up again."""
 
 import json
+import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,46 @@ def test_a_long_replication_is_interrupted_at_once(workbench: Any, small: Path) 
     call.until(lambda: workbench.runs("small"))
     assert call.interrupt().code == 130
     assert workbench.finished("small") == 0
+
+
+KEPT = "; the replications that were finished are kept, and the same command goes on with them"
+
+
+def test_a_file_that_may_not_grow_is_told_and_the_run_goes_on_when_it_may(workbench: Any, small: Path) -> None:
+    """What needs no rights, and is the same to us as a full disk: a write that the system refuses."""
+    words = ("run", small, "--json", "--replications", 8, "--jobs", 1)
+    full = workbench(*words, largest_file=30_000)
+    assert (full.code, full.out) == (2, ""), full
+    assert full.err.splitlines()[-1].endswith("File too large" + KEPT), full
+    assert "Traceback" not in full.err
+    finished = workbench.finished("small")
+    assert 0 < finished < 16
+    again = workbench(*words)
+    assert again.code == 0, again
+    (run,) = workbench.runs("small")
+    assert json.loads((run / "manifest.json").read_text())["resumed"] is True
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root may make a small disk; a file that may not grow is tried above"
+)
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(workbench: Any, small: Path) -> None:
+    disk = workbench.folder / "results"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True)
+    if made.returncode:
+        pytest.skip("no disk can be mounted here; a file that may not grow is tried above")
+    try:
+        words = ("run", small, "--json", "--replications", 8, "--jobs", 1)
+        full = workbench(*words)
+        assert (full.code, full.out) == (2, ""), full
+        assert full.err.splitlines()[-1].endswith("No space left on device" + KEPT), full
+        assert states(workbench) == ["incomplete"]
+        subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+        assert workbench(*words).code == 0
+        assert states(workbench) == ["complete"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 OWN = """\

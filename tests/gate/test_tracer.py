@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,20 @@ def test_instructions_add_up(process: subprocess.Popen[str]) -> None:
     assert once > 100
     assert (twenty.instructions - idle.instructions) / 20 == pytest.approx(once, rel=0.02)
     assert process.wait(5) == -9
+
+
+def test_processes_are_counted_together_and_live_on(process: subprocess.Popen[str]) -> None:
+    found = tracer.together([process.pid], lambda: go(process))
+    # Nothing was done between its first two marks but to send the second.
+    assert list(found) == [process.pid]
+    assert 1 <= found[process.pid] <= 3
+    assert process.poll() is None
+    assert "TracerPid:\t0\n" in Path(f"/proc/{process.pid}/status").read_text()
+
+
+def test_a_process_that_ends_while_others_are_counted_is_told(process: subprocess.Popen[str]) -> None:
+    with pytest.raises(tracer.TraceError, match="was ended by SIGTERM"):
+        tracer.together([process.pid], process.terminate)
 
 
 def test_a_process_that_ends_too_early_is_told(process: subprocess.Popen[str]) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from workbench.bench import quiet, readings
+from workbench.bench.gate import tracer
 from workbench.bench.pairs import AGAIN, Control, Task, order
-from workbench.bench.peers import PEERS, Role
+from workbench.bench.peers import PEERS, ROLES, Role
 from workbench.bench.placement import PlacementError, place
-from workbench.bench.processes import ChildFailed, Crew
+from workbench.bench.processes import Child, ChildFailed, Crew
 from workbench.bench.readings import Reading, SpoiltError
 from workbench.bench.ring import TAG
 from workbench.bench.roles import LONGEST
@@ -162,12 +164,14 @@ def _problems(scenario: Scenario, workload: Workload) -> list[str]:
             f"its load is '{load}', and only 'flood', 'closed' (one request under way, no thinking), 'poisson' and "
             "'paced' are known"
         )
-    if load.open and service.pattern != "reply":
-        found.append(f"it asks on schedule, and '{workload.to}' answers nothing")
-    if workload.clients != 1 or len(workload.at) != 1:
-        found.append("it has more than one client")
-    if sum(service.at.values()) != 1:
-        found.append(f"'{workload.to}' has more than one instance")
+    if service.pattern not in ("reply", "collect"):
+        found.append(f"'{workload.to}' has pattern {service.pattern}, and only reply and collect are known")
+    if len(workload.at) != 1:
+        found.append("its clients are at more than one site")
+    if workload.clients != 1 and load.open:
+        found.append("it keeps to a schedule and has more than one client")
+    if _ends(scenario, workload)[0] != 1 and load.kind != "flood":
+        found.append(f"'{workload.to}' has more than one instance, and it is no flood")
     if service.workers != 1 or service.time.mean:
         found.append(f"'{workload.to}' has several workers or takes time over a request")
     if workload.behaviour is not None or service.behaviour is not None:
@@ -186,9 +190,14 @@ def _possible(where: Sequence[SweepPoint], names: Sequence[str]) -> tuple[list[t
         peer = PEERS[point.scenario.library]
         unplaced = _unplaced(point.scenario)
         for name in names:
+            workload = point.scenario.workloads[name]
             reason = missing[peer.name] or unplaced
-            if reason is None and _roles(point.scenario.workloads[name])[0] not in peer.roles:
+            if reason is None and _roles(point.scenario, workload)[0] not in peer.roles:
                 reason = f"{peer.title} carries a flood only, so it has no round trip"
+            if reason is None and workload.load.open and peer.roles != ROLES:
+                reason = f"{peer.title} carries a flood only, so it has no latency"
+            if reason is None and not peer.several and max(_ends(point.scenario, workload)) > 1:
+                reason = f"{peer.title} has one connection, so it has neither several senders nor several receivers"
             if reason is None:
                 possible.append((at, name))
             else:
@@ -231,14 +240,16 @@ def _take(scenario: Scenario, name: str, block: int) -> tuple[Reading | str, flo
 
 
 def _read(scenario: Scenario, workload: Workload, block: int) -> Reading:
-    """Starts both ends, lets them measure, and reads them. Raises ChildFailed or SpoiltError."""
-    binder, connector = _roles(workload)
+    """Starts all ends, lets them measure, and reads them. Raises ChildFailed or SpoiltError."""
+    binder, connector = _roles(scenario, workload)
     load = workload.load
+    binders, connectors = _ends(scenario, workload)
     placement = place(scenario.placement)
     warm_up, window = scenario.run.measured_from, scenario.run.duration - scenario.run.measured_from
     patience = warm_up + LONGEST * window + SLACK_S
     plan = {
         "peer": scenario.library,
+        "listen": ADDRESS,
         "size": max(TAG, workload.size),
         "reply": max(TAG, scenario.services[workload.to].reply),
         "warm_up": warm_up,
@@ -246,30 +257,85 @@ def _read(scenario: Scenario, workload: Workload, block: int) -> Reading:
         "samples": readings.enough(),
         # In one block every library is asked at the same moments.
         "pace": (load.kind, load.rate, load.share, scenario.run.seed + block) if load.open else None,
-        "lifetime": START_S + 3 * patience,
+        "lifetime": START_S + 3 * patience + TRACE_S,
+        "senders": connectors,
+        "in_turn": binders == connectors == 1,
+        "spin": placement.sender is None or placement.sender != placement.receiver,
     }
     with Crew() as crew:
-        first = crew.start(SITE, plan | {"role": binder, "cpus": placement.receiver}, name=_SAID[binder])
-        second = crew.start(SITE, plan | {"role": connector, "cpus": placement.sender}, name=_SAID[connector])
-        second.say("connect", address=crew.hear(first, "address", START_S)["address"])
-        crew.hear(second, "ready", START_S)
-        first.say("go")
-        second.say("go")
-        here = crew.hear(first, "measured", patience)
-        there = crew.hear(second, "measured", patience)
-        second.say("stop")
+        job = plan | {"role": binder, "cpus": placement.receiver}
+        firsts = [crew.start(SITE, job, name=_said(binder, each, binders)) for each in range(binders)]
+        job = plan | {"role": connector, "cpus": placement.sender}
+        seconds = [
+            crew.start(SITE, job | {"sender": each}, name=_said(connector, each, connectors))
+            for each in range(connectors)
+        ]
+        addresses = [crew.hear(first, "address", START_S)["address"] for first in firsts]
+        for second in seconds:
+            second.say("connect", addresses=addresses)
+        for second in seconds:
+            crew.hear(second, "ready", START_S)
+        _tell((*firsts, *seconds), "go")
+        if load.open and binder == "pull":
+            crew.hear(firsts[0], "warmed", patience)
+            seconds[0].say("go")
+        here, there = (_hear(crew, side, "measured", patience) for side in (firsts, seconds))
+        if load.open and binder == "pull":
+            crew.dismiss()
+            return readings.one_way(here, there)
+        calls = _system_calls(crew, firsts, seconds)
+        _tell(seconds, "stop")
         # What a slow receiver has let pile up in the kernel's buffers takes as long again to come out.
-        sent = crew.hear(second, "finished", patience)
-        arrived = crew.hear(first, "finished", patience) if binder == "pull" else None
+        sent = _hear(crew, seconds, "finished", patience)
+        arrived = _hear(crew, firsts, "finished", patience) if binder == "pull" else None
         crew.dismiss()
     if arrived is not None:
-        return readings.flood(here, there, arrived, sent)
-    return (readings.on_schedule if load.open else readings.closed)(here, there, sent)
+        return calls(readings.flood(here, there, arrived, sent))
+    return calls((readings.on_schedule if load.open else readings.closed)(here, there, sent))
 
 
-def _roles(workload: Workload) -> tuple[Role, Role]:
+def _tell(children: Iterable[Child], kind: str) -> None:
+    for child in children:
+        child.say(kind)
+
+
+def _hear(crew: Crew, children: Sequence[Child], kind: str, patience: float) -> Mapping[str, Any]:
+    """What all say, as if they were one."""
+    said = [crew.hear(child, kind, patience) for child in children]
+    return readings.merged([{key: value for key, value in one.items() if key != "say"} for one in said])
+
+
+def _system_calls(crew: Crew, *sides: Sequence[Child]) -> Callable[[Reading], Reading]:
+    """Counts them after the window, when being traced no longer disturbs it; adds what it found to a reading.
+
+    A traced process is many times slower, and so is whoever waits for it: what gathers messages by time may gather
+    others then.
+    """
+    children = [child for side in sides for child in side]
+    try:
+        found = tracer.together([child.pid for child in children], lambda: _tell(children, "trace"))
+    except tracer.TraceError as error:
+        note = f"system calls were not counted: {error}"
+        return lambda reading: replace(reading, notes=(*reading.notes, note))
+    counted = 0.0
+    for side in sides:
+        messages = sum(crew.hear(child, "traced", TRACE_S)["messages"] for child in side)
+        counted += sum(found[child.pid] for child in side) / messages
+    return lambda reading: replace(reading, metrics=reading.metrics | {"system_calls_per_message": counted})
+
+
+def _roles(scenario: Scenario, workload: Workload) -> tuple[Role, Role]:
     """Who binds and who connects."""
-    return ("pull", "push") if workload.load.kind == "flood" else ("rep", "req")
+    return ("rep", "req") if scenario.services[workload.to].pattern == "reply" else ("pull", "push")
+
+
+def _ends(scenario: Scenario, workload: Workload) -> tuple[int, int]:
+    """How many bind, each a process, and how many connect to all of them."""
+    return sum(scenario.services[workload.to].at.values()), workload.clients
+
+
+def _said(role: Role, which: int, among: int) -> str:
+    return _SAID[role] if among == 1 else f"{_SAID[role]} {which + 1}"
 
 
 def _replication(
@@ -320,11 +386,9 @@ def _plain(metrics: Mapping[str, float], names: Sequence[str]) -> dict[str, floa
     found: dict[str, list[float]] = {}
     for name, value in metrics.items():
         found.setdefault(name.partition(":")[2], []).append(value)
-    shared = "cpu_per_message" if len(names) > 1 else None
+    shared = ("_per_message", "memory") if len(names) > 1 else ()
     return {
-        name: values[0]
-        for name, values in found.items()
-        if len(values) == 1 and not name.endswith(AGAIN) and name != shared
+        name: values[0] for name, values in found.items() if len(values) == 1 and not name.endswith((AGAIN, *shared))
     }
 
 
@@ -373,5 +437,9 @@ def _label(point: SweepPoint, task: Task) -> str:
     return f"{task.workload}{f' ({setting})' if setting else ''}{' again' if task.again else ''}"
 
 
+ADDRESS = "tcp://127.0.0.1:0"
+"""Any port that is free."""
+TRACE_S = 60.0
+"""How long counting system calls may take."""
 SITE = "workbench.bench.site"
 _SAID: dict[Role, str] = {"pull": "receiver", "push": "sender", "rep": "replier", "req": "asker"}

@@ -228,6 +228,8 @@ class Parent:
     def __init__(self) -> None:
         self.stopped = False
         """Whether the parent has said "stop"; looked at by loops that cannot wait."""
+        self.traced = False
+        """The same of "trace"."""
         self._heard: queue.SimpleQueue[Message] = queue.SimpleQueue()
         # Whatever is printed by accident must not get between our lines.
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -277,6 +279,7 @@ class Parent:
             message = json.loads(line)
             if message["say"] == "stop":
                 self.stopped = True
+            self.traced |= message["say"] == "trace"
             self._heard.put(message)
         # Not sys.exit: the main thread may be anywhere, and there is nothing to tidy that the kernel does not.
         os._exit(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,10 +50,7 @@ def flood(
         notes.append(f"of {sent['sent']:,} messages {lost:,} were lost and {arrived['breaks']:,} came out of turn")
     counts = {"sent": sent["sent"], "received": arrived["received"], "lost": lost, "out_of_turn": arrived["breaks"]}
     return Reading(
-        metrics={
-            "throughput": _rate(receiver),
-            "cpu_per_message": _per_message(receiver) + _per_message(sender),
-        },
+        metrics={"throughput": _rate(receiver)} | _costs(receiver, sender) | _on_the_wire(arrived, arrived["received"]),
         counts=counts | _switches(receiver, sender),
         notes=tuple(notes),
         events=arrived["received"],
@@ -78,7 +75,7 @@ def closed(replier: Mapping[str, Any], asker: Mapping[str, Any], asked: Mapping[
             metrics[f"round_trip.{name}"] = quantile(took, q)
         else:
             notes.append(f"round trip {name} is not told: {took.size:,} samples are too few")
-    metrics["cpu_per_message"] = _per_message(replier) + _per_message(asker)
+    metrics |= _costs(replier, asker) | _on_the_wire(asked, asked["sent"])
     return Reading(
         metrics=metrics,
         counts={"requests": asker["messages"], "answered": int(took.size)} | _switches(replier, asker),
@@ -98,32 +95,76 @@ def on_schedule(replier: Mapping[str, Any], asker: Mapping[str, Any], asked: Map
         raise SpoiltError(f"{asked['wrong']:,} of {asked['sent']:,} answers belonged to another request")
     if not asker["messages"]:
         raise SpoiltError("no request was meant for a moment within the window")
-    offered, achieved = float(asker["offered"]), _rate(asker)
-    metrics = {"offered_rate": offered, "achieved_rate": achieved, "possible_rate": float(asker["possible"])}
-    notes, histograms = [], {}
-    if asker["left"] or achieved < KEPT_UP * offered:
-        notes.append(
-            f"overloaded: {offered:,.0f} requests a second were meant and {achieved:,.0f} were made, so their latency "
-            "would grow without end"
-        )
-    else:
-        for name, key in (("latency", "latencies_ns"), ("round_trip", "round_trips_ns")):
-            took = np.sort(np.asarray(asker[key], dtype=np.int64))
-            for label, q in {**QUANTILES, "p999": 0.999}.items():
-                if supported(took.size, q):
-                    metrics[f"{name}.{label}"] = quantile(took, q)
-                elif label in QUANTILES:
-                    notes.append(f"{name.replace('_', ' ')} {label} is not told: {took.size:,} samples are too few")
-            metrics[f"{name}.max"] = float(took[-1]) / 1e9
-            histograms[name] = coarse(took)
+    took = {"latency": asker["latencies_ns"], "round_trip": asker["round_trips_ns"]}
+    metrics, histograms, notes = _kept_up(asker, _rate(asker), took)
     return Reading(
-        metrics=metrics,
+        metrics=metrics | _costs(replier, asker),
         counts={"requests": asker["messages"] + asker["left"], "answered": asker["messages"]}
         | _switches(replier, asker),
         histograms=histograms,
-        notes=tuple(notes),
+        notes=notes,
         events=asked["sent"],
     )
+
+
+def one_way(receiver: Mapping[str, Any], sender: Mapping[str, Any]) -> Reading:
+    """From what the two ends measured: each message was meant for a moment, and its latency counts from that.
+
+    It ends when the receiver has the message; both ends read the clock of the one machine that they are on.
+    """
+    if not receiver["messages"]:
+        raise SpoiltError("no message was meant for a moment within the window")
+    lost = sender["messages"] - receiver["messages"]
+    metrics, histograms, notes = _kept_up(sender, _rate(receiver), {"latency": receiver["latencies_ns"]})
+    if lost:
+        notes = (f"of {sender['messages']:,} messages {lost:,} were lost", *notes)
+    return Reading(
+        metrics=metrics | _costs(receiver, sender),
+        counts={"sent": sender["messages"], "received": receiver["messages"], "lost": lost}
+        | _switches(receiver, sender),
+        histograms=histograms,
+        notes=notes,
+        events=receiver["messages"],
+    )
+
+
+def merged(ends: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Several ends of one role as if they were one: their rates, and whatever else they count, add up."""
+    if len(ends) == 1:
+        return ends[0]
+    found: dict[str, Any] = {}
+    for end in ends:
+        for key, value in end.items():
+            found[key] = found[key] + value if key in found else value
+    if "seconds" in found:
+        rate = sum(map(_rate, ends))
+        found["seconds"] = found["messages"] / rate if rate else found["seconds"] / len(ends)
+    return found
+
+
+def _kept_up(
+    asker: Mapping[str, Any], achieved: float, series: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, float], dict[str, Histogram], tuple[str, ...]]:
+    """Metrics, histograms and notes of an open load; no latency where it was more than was possible."""
+    offered = float(asker["offered"])
+    metrics = {"offered_rate": offered, "achieved_rate": achieved, "possible_rate": float(asker["possible"])}
+    if asker["left"] or achieved < KEPT_UP * offered:
+        note = (
+            f"overloaded: {offered:,.0f} messages a second were meant and {achieved:,.0f} were made, so their latency "
+            "would grow without end"
+        )
+        return metrics, {}, (note,)
+    notes, histograms = [], {}
+    for name, samples in series.items():
+        took = np.sort(np.asarray(samples, dtype=np.int64))
+        for label, q in {**QUANTILES, "p999": 0.999}.items():
+            if supported(took.size, q):
+                metrics[f"{name}.{label}"] = quantile(took, q)
+            elif label in QUANTILES:
+                notes.append(f"{name.replace('_', ' ')} {label} is not told: {took.size:,} samples are too few")
+        metrics[f"{name}.max"] = float(took[-1]) / 1e9
+        histograms[name] = coarse(took)
+    return metrics, histograms, tuple(notes)
 
 
 KEPT_UP = 0.99
@@ -157,10 +198,23 @@ def _rate(end: Mapping[str, Any]) -> float:
     return float(end["messages"]) / float(end["seconds"])
 
 
-def _per_message(end: Mapping[str, Any]) -> float:
-    if not end["messages"]:
+def _costs(*ends: Mapping[str, Any]) -> dict[str, float]:
+    """What both ends used for a message within their windows, each over its own messages; and the memory they have."""
+    if not all(end["messages"] for end in ends):
         raise SpoiltError("not a single message passed within the window")
-    return float(end["cpu_s"]) / float(end["messages"])
+    return {
+        "cpu_per_message": sum(end["cpu_s"] / end["messages"] for end in ends),
+        "switches_per_message": sum((end["voluntary"] + end["involuntary"]) / end["messages"] for end in ends),
+        "memory": float(sum(end["memory"] for end in ends)),
+    }
+
+
+def _on_the_wire(end: Mapping[str, Any], messages: int) -> dict[str, float]:
+    """What TCP carried for a message from the first to the last, both ways, warm-up and greeting included."""
+    return {
+        "wire_bytes_per_message": end["wire_bytes"] / messages,
+        "segments_per_message": end["segments"] / messages,
+    }
 
 
 def _switches(*ends: Mapping[str, Any]) -> dict[str, int]:

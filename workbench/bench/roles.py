@@ -1,29 +1,40 @@
-"""The four roles of a measuring process: receive and send a flood, reply, and ask in turn or on schedule.
+"""The roles of a measuring process: receive and send a flood or on schedule, reply, and ask in turn or on schedule.
 
 Each warms up, measures for a fixed *time* (round trips for longer if there are too few), says what it measured, and
-keeps going, so that the other end's window is not disturbed, until it is told to stop. Garbage collection is off, and
+keeps going, so that the other end's window is not disturbed, until it is told to stop. Meanwhile it may be traced, for
+some messages between two marks, to count their system calls. Garbage collection is off, and
 what exists by then is out of its sight.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import resource
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle, repeat
+from itertools import cycle, repeat, takewhile
+from pathlib import Path
 from typing import Any, Self
 
 from workbench.bench.peers.peer import End, Role
 from workbench.bench.processes import Parent
 from workbench.bench.ring import TAG, Ring, Tracker
 from workbench.bench.schedule import follow, moments
+from workbench.bench.wire import carried
 
-ADDRESS = "tcp://127.0.0.1:0"
 CHECKED = 16
 """Every so manieth batch is checked message by message; of the others the last message tells whether one is missing."""
 LARGEST_BATCH = 256
+TRACED, ASKED = 4096, 256
+"""Messages of a flood, and requests, whose system calls are counted; of large messages fewer."""
+TRACED_BYTES = 2**26
+TRACED_NS = 100_000_000
+"""After this long it is enough, however few they were."""
+WARMED = 0
+"""What the message after the last of a warm-up says in place of a moment."""
 LONGEST = 3
 """How many times as long as it should be a window of round trips may become."""
 BATCH_NS = 500_000
@@ -36,6 +47,8 @@ class Plan:
 
     peer: str
     role: Role
+    listen: str
+    """The address at which a receiver or replier listens."""
     size: int
     reply: int
     warm_up: float
@@ -50,11 +63,19 @@ class Plan:
     luck. None: each request waits for the answer to the one before."""
     cpus: list[int] | None = None
     """The processors it may use; None for all."""
+    sender: int = 0
+    """Which sender this is, from 0."""
+    senders: int = 1
+    """How many there are."""
+    in_turn: bool = True
+    """Whether there is one sender and one receiver."""
+    spin: bool = True
+    """Whether nobody else needs its processor while it waits for a moment."""
 
     @classmethod
     def of(cls, job: dict[str, Any]) -> Self:
         """The plan in a job as JSON carries it."""
-        return cls(**{name: job[name] for name in cls.__slots__})
+        return cls(**{name: job[name] for name in cls.__slots__ if name in job})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +93,56 @@ class Usage:
         return cls(used.ru_utime + used.ru_stime, used.ru_nvcsw, used.ru_nivcsw)
 
     def since(self, earlier: Usage) -> dict[str, float]:
-        """What was used in between."""
+        """What was used in between, and the most memory that was ever resident, Python's own included, in bytes."""
         return {
             "cpu_s": self.cpu_s - earlier.cpu_s,
             "voluntary": self.voluntary - earlier.voluntary,
             "involuntary": self.involuntary - earlier.involuntary,
+            "memory": _most_memory(),
         }
+
+
+def _most_memory() -> int:
+    """What getrusage says of it is that of the parent, if that was more."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Marked:
+    """Some messages between two marks, once the parent has said "trace"; looked at as messages pass by."""
+
+    def __init__(self, parent: Parent, wanted: int, size: int) -> None:
+        self._parent = parent
+        self._wanted = max(1, min(wanted, TRACED_BYTES // size))
+        self._began: int | None = None
+        self._began_ns = 0
+        self._over = False
+        # Who traces us sees the signals that we ignore, too.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+    def pass_by(self, count: int) -> None:
+        """Marks the beginning or the end if it is time; tells how many messages were in between."""
+        if not self._parent.traced or self._over:
+            return
+        if self._began is None:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            self._began, self._began_ns = count, _clock()
+        elif count - self._began >= self._wanted or _clock() - self._began_ns > TRACED_NS:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            self._over = True
+            self._parent.say("traced", messages=count - self._began)
 
 
 def receive(parent: Parent, end: End, plan: Plan) -> None:
     """PULL: counts what arrives within the window, then takes in all the rest to know what was lost."""
-    tracker = Tracker(Ring(plan.size))
-    _listen(parent, end)
+    if plan.pace is not None:
+        _receive_on_schedule(parent, end, plan)
+        return
+    tracker = Tracker(Ring(plan.size), plan.senders, in_turn=plan.in_turn)
+    marked = Marked(parent, TRACED, plan.size)
+    _listen(parent, end, plan)
     recv, check, trust = end.recv, tracker.check, tracker.trust
     _calm()
     check(recv())
@@ -112,38 +171,103 @@ def receive(parent: Parent, end: End, plan: Plan) -> None:
     parent.say("measured", seconds=(now - began) / 1e9, messages=tracker.count - began_at, **used)
     while not tracker.ended:
         check(recv())
-    parent.say("finished", received=tracker.count, breaks=tracker.breaks)
+        marked.pass_by(tracker.count)
+    parent.say("finished", received=tracker.count, breaks=tracker.breaks, **carried())
+
+
+def _receive_on_schedule(parent: Parent, end: End, plan: Plan) -> None:
+    """Each message says when it was meant to be sent, on the clock that all processes of a machine share."""
+    _listen(parent, end, plan)
+    recv = end.recv
+    last = Ring(plan.size).end[:TAG]
+    _calm()
+    while int.from_bytes(recv()[:TAG], "big") != WARMED:
+        pass
+    parent.say("warmed")
+    usage, took = Usage.now(), []
+    first = now = None
+    while (tag := recv()[:TAG]) != last:
+        now = _clock()
+        meant = int.from_bytes(tag, "big")
+        took.append(now - meant)
+        if first is None:
+            first = meant
+    used = Usage.now().since(usage)
+    seconds = 0.0 if first is None or now is None else (now - first) / 1e9
+    parent.say("measured", seconds=max(plan.window, seconds), messages=len(took), latencies_ns=took, **used)
 
 
 def send(parent: Parent, end: End, plan: Plan) -> None:
     """PUSH: sends as fast as the library takes messages, until told to stop."""
-    ring = Ring(plan.size)
+    if plan.pace is not None:
+        _send_on_schedule(parent, end, plan, plan.pace)
+        return
+    ring, marked = Ring(plan.size, plan.sender), Marked(parent, TRACED, plan.size)
     _connect(parent, end)
-    push, messages = end.send, ring.messages
+    push = end.send
+    few = [ring.messages[at : at + 16] for at in range(0, len(ring.messages), 16)]
     _calm()
     window = _Window(plan)
     sent = 0
     while not parent.stopped:
-        for message in messages:
-            push(message)
-        sent += len(messages)
+        for messages in few:
+            for message in messages:
+                push(message)
+            sent += len(messages)
+            if parent.traced:
+                marked.pass_by(sent)
         measured = window.pass_by(sent)
         if measured is not None:
             parent.say("measured", **measured)
-    push(ring.end)
-    end.flush()
     parent.say("finished", sent=sent)
+    while True:
+        # Of several receivers each must get it.
+        push(ring.end)
+        end.flush()
+        time.sleep(0.001)
+
+
+def _send_on_schedule(parent: Parent, end: End, plan: Plan, pace: tuple[str, float | None, float | None, int]) -> None:
+    """As fast as possible to warm up, then at the moments of a schedule, whatever became of earlier messages."""
+    push, padding = end.send, bytes(max(0, plan.size - TAG))
+    _connect(parent, end)
+    _calm()
+
+    def say(what: int) -> None:
+        push(what.to_bytes(TAG, "big") + padding)
+
+    # Too late for every moment: as fast as one can who looks at the clock before each.
+    for _ in range(2):
+        end_of_half = _clock() + _ns(plan.warm_up) // 2
+        late = takewhile(lambda _, limit=end_of_half: _clock() < limit, repeat(0))  # type: ignore[misc]
+        meant, _, took, _ = follow(late, 1, _ns(LONGEST * plan.warm_up), say)
+    possible = len(meant) / max(took, 1) * 1e9
+    say(WARMED)
+    end.flush()
+    # Until all of that has arrived.
+    parent.hear("go")
+    kind, rate, share, seed = pace
+    rate = rate if rate is not None else possible * (share or 1.0)
+    usage, window = Usage.now(), _ns(plan.window)
+    meant, _, took, left = follow(moments(kind, rate, seed), window, LONGEST * window, say, spin=plan.spin)
+    used = Usage.now().since(usage)
+    push(Ring(plan.size).end)
+    end.flush()
+    offered = (len(meant) + left) / plan.window
+    parent.say(
+        "measured", seconds=took / 1e9, messages=len(meant), left=left, offered=offered, possible=possible, **used
+    )
 
 
 def reply(parent: Parent, end: End, plan: Plan) -> None:
     """REP: answers each request with the head of it, at the size of a reply."""
     padding = bytes(max(0, plan.reply - TAG))
     echo = max(TAG, plan.reply) == max(TAG, plan.size)
-    _listen(parent, end)
+    _listen(parent, end, plan)
     recv, answer = end.recv, end.send
     _calm()
     answer(recv() if echo else recv()[:TAG] + padding)
-    window = _Window(plan)
+    window, marked = _Window(plan), Marked(parent, ASKED, plan.size)
     answered = 1
     while True:
         for _ in repeat(None, 16):
@@ -153,6 +277,7 @@ def reply(parent: Parent, end: End, plan: Plan) -> None:
         measured = window.pass_by(answered)
         if measured is not None:
             parent.say("measured", **measured)
+        marked.pass_by(answered)
 
 
 def ask(parent: Parent, end: End, plan: Plan) -> None:
@@ -181,9 +306,11 @@ def ask(parent: Parent, end: End, plan: Plan) -> None:
         _ask_on_schedule(parent, plan, plan.pace, once, possible)
     else:
         _ask_in_turn(parent, plan, once)
+    marked = Marked(parent, ASKED, plan.size)
     while not parent.stopped:
         once()
-    parent.say("finished", sent=asked, wrong=wrong)
+        marked.pass_by(asked)
+    parent.say("finished", sent=asked, wrong=wrong, **carried())
 
 
 def _ask_in_turn(parent: Parent, plan: Plan, once: Callable[[], int]) -> None:
@@ -206,7 +333,7 @@ def _ask_on_schedule(
     kind, rate, share, seed = pace
     rate = rate if rate is not None else possible * (share or 1.0)
     usage, window = Usage.now(), _ns(plan.window)
-    meant, made, took, left = follow(moments(kind, rate, seed), window, LONGEST * window, once)
+    meant, made, took, left = follow(moments(kind, rate, seed), window, LONGEST * window, lambda _: once())
     used = Usage.now().since(usage)
     parent.say(
         "measured",
@@ -221,8 +348,8 @@ def _ask_on_schedule(
     )
 
 
-def _most(once: Callable[[], int], length_ns: int) -> float:
-    """Ask in turn for so long; how often a second that was possible, in the second half of it."""
+def _most(once: Callable[[], object], length_ns: int) -> float:
+    """Do it again and again for so long; how often a second that was possible, in the second half of it."""
     began = _clock()
     while _clock() < began + length_ns // 2:
         once()
@@ -258,13 +385,14 @@ class _Window:
         return {"seconds": (now - began) / 1e9, "messages": count - before, **Usage.now().since(usage)}
 
 
-def _listen(parent: Parent, end: End) -> None:
-    parent.say("address", address=end.bind(ADDRESS))
+def _listen(parent: Parent, end: End, plan: Plan) -> None:
+    parent.say("address", address=end.bind(plan.listen))
     parent.hear("go")
 
 
 def _connect(parent: Parent, end: End) -> None:
-    end.connect(parent.hear("connect")["address"])
+    for address in parent.hear("connect")["addresses"]:
+        end.connect(address)
     parent.say("ready")
     parent.hear("go")
 

@@ -27,9 +27,11 @@ def moments(kind: str, rate: float, seed: int) -> Iterator[int]:
 
 
 def follow(
-    schedule: Iterator[int], window_ns: int, longest_ns: int, once: Callable[[], object]
+    schedule: Iterator[int], window_ns: int, longest_ns: int, once: Callable[[int], object], *, spin: bool = True
 ) -> tuple[list[int], list[int], int, int]:
-    """Calls `once` at each moment of the schedule that lies within the window.
+    """Calls `once` at each moment of the schedule that lies within the window, with that moment on the clock.
+
+    It looks at the clock until the moment has come, which wants a processor of its own; without `spin` it sleeps.
 
     Returns how long each call took, from the moment it was meant for and from when it was really made, how long all
     took together, and how many moments were left when it gave up, `longest_ns` after the beginning; all in nanoseconds.
@@ -48,8 +50,9 @@ def follow(
         if due - done > SLEEP_NS:
             time.sleep((due - done - SLEEP_NS // 2) / 1e9)
         while (sent := clock()) < due:
-            pass
-        once()
+            if not spin:
+                time.sleep((due - sent) / 1e9)
+        once(due)
         done = clock()
         meant.append(done - due)
         made.append(done - sent)

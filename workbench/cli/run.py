@@ -234,7 +234,7 @@ def _run(
     except OSError as error:
         where = error.filename or out
         text = f"workbench run: {where}: {error.strerror or error}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             text += "; the replications that were finished are kept, and the same command goes on with them"
         _refuse(text)
 

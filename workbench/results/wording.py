@@ -56,6 +56,8 @@ def metric_unit(name: str) -> str:
     quantity = MetricName.parse(name).quantity
     if quantity.startswith(("latency", "round_trip", "reply")) or quantity.endswith(("_time", "_s")):
         return "s"
+    if quantity.startswith(("wire_bytes", "memory")):
+        return "B"
     if quantity.startswith("subscription.") and not quantity.endswith("nodes"):
         return "B"
     if quantity.startswith("throughput") or quantity.endswith("_rate"):
@@ -256,7 +258,17 @@ _QUANTITIES = {
     "round_trip.p50": "round trip p50",
     "round_trip.p90": "round trip p90",
     "round_trip.p99": "round trip p99",
+    "latency.p999": "latency p99.9",
+    "round_trip.p999": "round trip p99.9",
+    "offered_rate": "messages meant",
+    "achieved_rate": "messages made",
+    "possible_rate": "messages possible",
     "cpu_per_message": "CPU time per message",
+    "switches_per_message": "context switches per message",
+    "system_calls_per_message": "system calls per message",
+    "wire_bytes_per_message": "bytes on the wire per message",
+    "segments_per_message": "TCP segments per message",
+    "memory": "memory of both processes",
     "lost_share": "share lost",
     "completeness": "answers in time",
     "complete_share": "complete surveys",

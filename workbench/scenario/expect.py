@@ -77,7 +77,19 @@ METRICS: dict[str, tuple[Kind | None, str]] = {
     "subscription.match_time": (DURATION, "to find out whether a message is wanted"),
     "subscription.add_time": (DURATION, "to subscribe once more"),
     "subscription.remove_time": (DURATION, "to take a subscription back"),
-    "cpu_per_message": (DURATION, "processor time per message"),
+    "latency.p999": (DURATION, "latency that 99.9 % stay within; measured alone and on schedule only"),
+    "offered_rate": (RATE, "messages that were meant each second; measured alone and on schedule only"),
+    "achieved_rate": (RATE, "messages that were made of these"),
+    "possible_rate": (RATE, "messages each second that were possible in the warm-up"),
+    "cpu_per_message": (DURATION, "processor time per message, both ends with all their threads"),
+    "switches_per_message": (None, "context switches per message, both ends"),
+    "system_calls_per_message": (
+        None,
+        "system calls per message, both ends with all their threads; counted after the window, while being traced",
+    ),
+    "wire_bytes_per_message": (SIZE, "bytes that TCP carried per message, both ways, without its own headers"),
+    "segments_per_message": (None, "TCP segments per message, both ways"),
+    "memory": (SIZE, "the most memory that both processes had, Python included"),
 }
 """Every metric: the kind of its quantity (None: a count) and what it says."""
 

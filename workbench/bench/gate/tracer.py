@@ -75,7 +75,7 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
     found: list[Calls] = []
     marks = 0
     last: dict[int, int] = {}
-    with _traced([int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()], _SYSGOOD | _CLONE) as threads:
+    with _traced(_threads(pid), _SYSGOOD | _CLONE) as threads:
         for thread in threads:
             _ptrace(_INTERRUPT, thread, 0, 0)
         # What a thread waited for begins anew when it is let go: not the program's doing, so it is over before the first part.
@@ -87,7 +87,7 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
             _ptrace(_SYSCALL, thread, 0, 0)
         go()
         while marks < 2 * parts:
-            thread, status = _next_stop(threads)
+            thread, status = _next_stop(threads, [pid])
             deliver = 0
             if status >> 8 == _CLONED:
                 threads.append(_message(thread))
@@ -103,6 +103,68 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
                 deliver = _signal(status)
             _ptrace(_SYSCALL, thread, 0, deliver)
     return found
+
+
+def together(pids: Collection[int], go: Callable[[], None]) -> dict[int, int]:
+    """Counts the system calls of several processes at once, each between two marks of its own; they live on.
+
+    `go` lets them begin; they need not wait for that. Raises TraceError, also when one of them ends.
+    """
+    marks, found = dict.fromkeys(pids, 0), dict.fromkeys(pids, 0)
+    belongs: dict[int, int] = {}
+    try:
+        for pid in pids:
+            for thread in _threads(pid):
+                _seize(thread, _SYSGOOD | _CLONE)
+                belongs[thread] = pid
+                _ptrace(_INTERRUPT, thread, 0, 0)
+        go()
+        threads = list(belongs)
+        while min(marks.values()) < 2:
+            thread, status = _next_stop(threads, pids)
+            pid, deliver = belongs[thread], 0
+            if status >> 8 == _CLONED:
+                belongs[_message(thread)] = pid
+                threads.append(_message(thread))
+            elif _signal(status) == _SYSCALL_STOP:
+                found[pid] += marks[pid] == 1 and _enters(thread)
+            elif _is_mark(status):
+                marks[pid] += 1
+            elif not status >> 16:
+                deliver = _signal(status)
+            _ptrace(_SYSCALL, thread, 0, deliver)
+    finally:
+        for thread in belongs:
+            _let_go(thread)
+    return found
+
+
+def _enters(thread: int) -> bool:
+    return _ptrace(_GET_SYSCALL_INFO, thread, len(_INFO), ctypes.addressof(_INFO)) > 0 and _INFO.raw[0] == _ENTERS
+
+
+def _let_go(thread: int) -> None:
+    """Only who has stopped can be let go."""
+    _ptrace(_INTERRUPT, thread, 0, 0)
+    with contextlib.suppress(ChildProcessError):
+        status = os.waitpid(thread, _WALL)[1]
+        deliver = 0 if status >> 16 or _is_mark(status) or _signal(status) == _SYSCALL_STOP else _signal(status)
+        _ptrace(_DETACH, thread, 0, deliver)
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
+    except FileNotFoundError:
+        raise TraceError("the traced process has ended") from None
+
+
+def _seize(thread: int, options: int) -> None:
+    if _ptrace(_SEIZE, thread, 0, options) < 0:
+        raise TraceError(
+            f"a process cannot be traced here: {os.strerror(ctypes.get_errno())} "
+            "(in a container it may have to be allowed: --cap-add SYS_PTRACE)"
+        )
 
 
 def _note(found: Calls, thread: int, last: dict[int, int]) -> None:
@@ -123,11 +185,7 @@ def _traced(threads: list[int], options: int) -> Iterator[list[int]]:
     """Trace these threads of one process, the main thread among them; afterwards the process is killed."""
     leader = min(threads)
     for thread in threads:
-        if _ptrace(_SEIZE, thread, 0, options) < 0:
-            raise TraceError(
-                f"a process cannot be traced here: {os.strerror(ctypes.get_errno())} "
-                "(in a container it may have to be allowed: --cap-add SYS_PTRACE)"
-            )
+        _seize(thread, options)
     mine = os.sched_getaffinity(0)
     # Where the traced process is: to wake it there is several times quicker.
     os.sched_setaffinity(0, os.sched_getaffinity(leader))
@@ -151,7 +209,7 @@ def _run_to_mark(pid: int) -> None:
         _ptrace(_CONT, pid, 0, 0 if status >> 16 else _signal(status))
 
 
-def _next_stop(threads: list[int]) -> tuple[int, int]:
+def _next_stop(threads: list[int], leaders: Collection[int]) -> tuple[int, int]:
     """The next thread that stops, and why. Only ours are asked: this process may have other children."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -164,7 +222,7 @@ def _next_stop(threads: list[int]) -> tuple[int, int]:
             if not found:
                 continue
             if _ended(status):
-                if thread == min(threads):
+                if thread in leaders:
                     _refuse_end(status)
                 threads.remove(thread)
                 continue
@@ -209,6 +267,7 @@ _peek = _ptrace
 
 _WALL = 0x40000000
 _PEEK, _CONT, _SINGLESTEP, _SYSCALL = 3, 7, 9, 24
+_DETACH = 17
 _GETEVENTMSG, _SEIZE, _INTERRUPT, _GET_SYSCALL_INFO = 0x4201, 0x4206, 0x4207, 0x420E
 _SYSGOOD, _CLONE = 1, 8
 _STEPPED = signal.SIGTRAP << 8 | 0x7F

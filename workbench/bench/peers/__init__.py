@@ -2,13 +2,14 @@
 
 from workbench.bench.peers.nanomsg import Nanomsg
 from workbench.bench.peers.nng import Nng
-from workbench.bench.peers.ours import Ours
+from workbench.bench.peers.ours import Ours, OursCopied
 from workbench.bench.peers.peer import ROLES, End, Peer, Role, Semantics
 from workbench.bench.peers.tcp import Tcp, TcpBatched
 from workbench.bench.peers.zeromq import ZeroMQ
 
 PEERS: dict[str, Peer] = {
     "ours": Ours(),
+    "ours-copied": OursCopied(),
     "zeromq": ZeroMQ(),
     "nng": Nng(),
     "nanomsg": Nanomsg(),

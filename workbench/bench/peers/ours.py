@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 
@@ -17,7 +18,7 @@ class Ours(Peer):
     possessive = "our"
     semantics = Semantics(
         pattern="PUSH/PULL and REQ/REP of the scalability protocols",
-        copies="one copy in, one out",
+        copies="bytes of 4 KiB or more are sent from where they are, others copied once; one copy out",
         queue=f"{QUEUE:,} messages at each end, at most 16 MiB",
         threads="the calling thread does the I/O and looks for up to 50 µs before it sleeps, where that pays; one "
         "background thread for what nobody waits for",
@@ -49,3 +50,18 @@ class Ours(Peer):
             close=socket.close,
             conversation=conversation,
         )
+
+
+class OursCopied(Ours):
+    """The same, sending from memory that may change: then a message must be copied before `send` returns."""
+
+    name = "ours-copied"
+    title = "our engine, copying"
+    possessive = "copying"
+    semantics = replace(Ours.semantics, copies="one more than ours has: each message is copied before it is sent")
+
+    def open(self, role: Role) -> End:
+        """As ours, but what is sent is no longer recognised as bytes, which never change."""
+        end = super().open(role)
+        send = end.send
+        return replace(end, send=lambda data: send(memoryview(data)))  # type: ignore[arg-type]

@@ -68,6 +68,8 @@ class Peer(ABC):
     semantics: ClassVar[Semantics]
     roles: ClassVar[tuple[Role, ...]] = ROLES
     """The roles it can play."""
+    several: ClassVar[bool] = True
+    """Whether an end may have several connections."""
     smallest: ClassVar[int] = 0
     """The size of the smallest message it carries, in bytes."""
     module: ClassVar[str | None] = None

@@ -21,6 +21,7 @@ class Tcp(Peer):
     name = "tcp"
     title = "plain TCP"
     possessive = "plain TCP's"
+    several = False
     semantics = Semantics(
         pattern="a length of four bytes and the message, over one connection; no pattern, no reconnecting",
         copies="one to put the length before it, one into the kernel; one out of the kernel, one out of the buffer",
@@ -47,6 +48,7 @@ class TcpBatched(Peer):
     title = "TCP in batches"
     possessive = "batched TCP's"
     roles = ("push", "pull")
+    several = False
     semantics = Semantics(
         pattern="a length of four bytes and the message, over one connection; no pattern, no reconnecting",
         copies="one into the batch, one into the kernel; one out of the kernel, one out of the buffer",
