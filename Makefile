@@ -12,7 +12,7 @@ RUNS ?= 1000000
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow soak fuzz mutants lint bench bench-native interop exhaustion notebooks reference wheel format clean
+.PHONY: help run test test-slow soak fuzz mutants lint bench bench-micro bench-native interop exhaustion notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -89,6 +89,8 @@ reference: $(VENV)/ready ## Make the reference results anew (15 minutes, on a qu
 	$(VENV)/bin/workbench report results/reference/priority-routing/simulated results/reference/priority-routing/measured
 	$(call keep,subscriptions,measured,--quick)
 	$(call keep,throughput-latency,measured,--replications 6)
+	$(call keep,zero-copy,measured,)
+	$(call keep,cores,measured,)
 
 wheel: ## Build a wheel into dist/
 	python3 -m pip wheel --no-deps --wheel-dir dist .
