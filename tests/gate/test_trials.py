@@ -58,6 +58,24 @@ def test_what_fires_once_only_is_no_regression() -> None:
     assert Timed("send", slow, Limits(), slow).verdict == "slower"
 
 
+def test_what_could_not_fire_any_more_is_settled_and_then_would_not_have_fired() -> None:
+    settled = 0
+    for seed in range(200):
+        slower, spread = (0.0, 0.02, 0.05)[seed % 3], (0.01, 0.03)[seed % 2]
+        every = blocks(slower, spread, seed)
+        for count in range(len(every)):
+            begun = Timed("send", every[:count], Limits())
+            if begun.settled:
+                assert count >= 12
+                assert not fires(every, begun.margin)
+                assert not fires(every, Limits().time)
+                settled += 1
+                break
+    assert settled > 60
+    assert not Timed("send", blocks(0.2, 0.01, 1), Limits()).settled
+    assert not Timed("send", (), Limits()).settled
+
+
 def test_the_smallest_that_can_be_found_is_told() -> None:
     quiet, noisy = (Timed("send", blocks(0.0, spread, 5), Limits()) for spread in (0.005, 0.05))
     assert 0.03 < quiet.detectable < 0.05 < noisy.detectable

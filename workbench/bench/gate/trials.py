@@ -5,7 +5,9 @@ is what the quickest tenth of many short slices took, so what others do on the m
 then takes long is not seen. A pair counts against the head if
 it took longer by more than a margin; the margin is never less than twice what the base differs from itself. When so
 many pairs count that chance would do it once in a thousand times, all is timed anew; only what fires twice is a
-regression. When the base seems to differ from itself, nothing is said.
+regression. When the base seems to differ from itself, nothing is said. A probe of which so many pairs do not count that
+the rest could not make it fire is timed no longer: that changes no verdict, and saves most of the time where nothing
+has changed.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ WARM_UP, WINDOW = 0.05, 0.2
 """Seconds for which a probe warms up, and for which it is timed."""
 CHANCE = 1e-3
 """How often a sign test may fire though the head is slower by just the margin."""
+LEAST = 12
+"""Blocks of each probe at least, so that the ratio has an interval to be shown."""
 VETO = 0.02
 """How often the base may fire against itself, either way, by chance."""
 PATIENCE = 60.0
@@ -83,6 +87,18 @@ class Timed:
         return max(high, 1.0 / low if low else math.inf) - 1.0
 
     @property
+    def settled(self) -> bool:
+        """Whether no further pair could change what is said: it cannot fire any more, and the base agrees with itself.
+
+        The margin is never less than that of the limits, so who stays below that does not count whatever comes.
+        """
+        needed = cut_off(self.limits.pairs, CHANCE)
+        below = sum(block.head <= block.base * (1.0 + self.limits.time) for block in self.blocks)
+        return (
+            len(self.blocks) >= LEAST and below > self.limits.pairs - needed and self.half_width <= self.limits.unsure
+        )
+
+    @property
     def margin(self) -> float:
         """What a pair must exceed to count against the head."""
         return max(self.limits.time, 2.0 * self.half_width)
@@ -107,7 +123,7 @@ class Timed:
     def detectable(self) -> float:
         """The smallest slow-down that both stages would find in nine of ten cases, as a share; see `power`."""
         for step in range(1, 1_000):
-            if power(step / 1_000, self.spread, self.margin, len(self.blocks)) >= 0.9:
+            if power(step / 1_000, self.spread, self.margin, self.limits.pairs) >= 0.9:
                 return step / 1_000
         return math.inf
 
@@ -125,12 +141,12 @@ def measure(
 ) -> list[Timed]:
     """Times each probe in both versions. Raises TrialError."""
     chosen = [name for name in names if probes.PROBES[name].timed]
-    first = _blocks(base, head, chosen, limits.pairs, f"{seed}/first", tell)
+    first = _blocks(base, head, chosen, limits, f"{seed}/first", tell)
     found = [Timed(name, tuple(first[name]), limits) for name in chosen]
     doubtful = [one.probe for one in found if fires(one.blocks, one.margin)]
     if not doubtful:
         return found
-    second = _blocks(base, head, doubtful, limits.pairs, f"{seed}/second", tell)
+    second = _blocks(base, head, doubtful, limits, f"{seed}/second", tell)
     return [Timed(one.probe, one.blocks, limits, tuple(second.get(one.probe, ()))) for one in found]
 
 
@@ -184,14 +200,15 @@ def read(side: Side, name: str) -> float:
 
 
 def _blocks(
-    base: Side, head: Side, names: Sequence[str], count: int, seed: str, tell: Callable[[int, int, str], None]
+    base: Side, head: Side, names: Sequence[str], limits: Limits, seed: str, tell: Callable[[int, int, str], None]
 ) -> dict[str, list[Block]]:
-    """So many blocks of each probe, interleaved; within a block the three readings of a probe follow each other."""
+    """The blocks of each probe, interleaved; within a block the three readings of a probe follow each other."""
     found: dict[str, list[Block]] = {name: [] for name in names}
     luck = random.Random(seed)
-    for block in range(count):
-        for name in luck.sample(list(names), len(names)):
-            tell(block, count, f"timing {name}")
+    for block in range(limits.pairs):
+        left = [name for name in names if not Timed(name, tuple(found[name]), limits).settled]
+        for name in luck.sample(left, len(left)):
+            tell(block, limits.pairs, f"timing {name}")
             taken = {"base": base, "head": head, "again": base}
             values = {who: read(taken[who], name) for who in luck.sample(list(taken), 3)}
             found[name].append(Block(**values))
