@@ -54,7 +54,7 @@ def test_coroutines_and_generators_are_behaviours(scenario: Scenario) -> None:
     assert load_behaviour(scenario, "own.py:serve").__name__ == "serve"
     assert load_behaviour(scenario, "own.py:ask").__name__ == "ask"
     assert load_behaviour(scenario, "own.py:bound") is not None
-    assert scenario.behaviours() == ["own.py:serve", "own.py:ask"]
+    assert scenario.own_behaviours() == ["own.py:serve", "own.py:ask"]
 
 
 def test_a_file_that_is_not_there(refused: Callable[[str], str], tmp_path: Path) -> None:

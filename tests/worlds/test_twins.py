@@ -10,7 +10,7 @@ import pytest
 from workbench.engine.virtual import VirtualWorld
 from workbench.model.cast import cast
 from workbench.model.players import Players
-from workbench.scenario import Scenario, Service, Workload, parse
+from workbench.scenario import Scenario, parse
 from workbench.sim.replication import Stage
 
 TWO_CITIES = """
@@ -120,20 +120,10 @@ class TwinStage(Stage):
     """The same stage, its declared parts played in Python."""
 
     def __init__(self, scenario: Scenario, world: VirtualWorld) -> None:
-        self.players = Players(cast(scenario))
-        super().__init__(scenario, world)
+        super().__init__(scenario, world, players=Players(cast(scenario)))
 
     def snapshot(self) -> dict[str, Any]:
         """The books of the users; all that is sent is in one of the two parts."""
+        assert self.players is not None
         parts = self.players.snapshots()["users"]
         return max(parts, key=lambda part: sum(phase["sent"] for phase in part["phases"].values()))
-
-    def _serve(self, name: str, service: Service) -> None:
-        for part in self.cast.of("service", name):
-            onward = [(dial.target.name, dial.priority) for dial in self.cast.hands_on(part)]
-            self._host(part).play(self.players.service(part, part.name, onward))
-
-    def _ask(self, name: str, workload: Workload) -> None:
-        for part in self.cast.of("workload", name):
-            dials = [(dial.target.name, dial.priority) for dial in self.cast.dials(part)]
-            self._host(part).play(self.players.workload(part, dials))

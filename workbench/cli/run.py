@@ -275,7 +275,7 @@ def _tell_story(scenario: "Scenario", run: "Run") -> None:
     from workbench.model.cast import cast
     from workbench.sim import story
 
-    if scenario.run.world != "virtual" or scenario.network == "none" or scenario.behaviours():
+    if scenario.run.world != "virtual" or scenario.network == "none" or scenario.own_behaviours():
         return
     if len(cast(scenario).parts) <= story.MOST_HOSTS:
         run.attach("trace.json", story.trace(*story.told(scenario, scenario.run.seed)))

@@ -79,7 +79,7 @@ def fingerprints(scenarios: Iterable[Scenario]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for scenario in scenarios:
-        for reference in scenario.behaviours():
+        for reference in scenario.own_behaviours():
             load_behaviour(scenario, reference)
             name = reference.partition(":")[0]
             found[name] = hashlib.sha256(((scenario.directory or Path.cwd()) / name).read_bytes()).hexdigest()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.engine.real import Meter
-from workbench.engine.world import Host
+from workbench.engine.world import Host, Kind, Socket
 from workbench.model import body, custom, service, workload
 from workbench.model.cast import Cast, Part
 from workbench.model.luck import values_in
@@ -118,7 +118,7 @@ class Players:
                 host,
                 part,
                 declared,
-                host.socket(kind, **options),
+                self._opened(host, part, kind, **options),
                 self._books_of(part.owner),
                 self._site_of[part.number],
                 self._site_of,
@@ -129,6 +129,11 @@ class Players:
             await workload.ask(client, dials, until=self.scenario.run.duration)
 
         return play
+
+    def _opened(self, host: Host, part: Part, kind: Kind, **options: float | str) -> Socket:
+        """What the client `part` asks through."""
+        del part
+        return host.socket(kind, **options)
 
     def snapshots(self) -> dict[str, list[dict[str, Any]]]:
         """What the meters of each workload show: of what was sent early enough to have arrived, and of the rest."""

@@ -61,6 +61,7 @@ def check(scenario: Scenario, gone: Iterable[Path] = ()) -> Iterator[Finding]:
     yield from _failures(scenario, known)
     yield from _run(scenario)
     yield from _network(scenario)
+    yield from _behaviours(scenario)
     yield from _files(scenario)
     yield from _sizes(scenario)
 
@@ -520,7 +521,7 @@ def _run(scenario: Scenario) -> Iterator[Finding]:
                 "",
                 "terminating",
             )
-        if scenario.behaviours():
+        if scenario.own_behaviours():
             yield Finding(("run", "mode"), "what behaviours observe is not cut into batches", "", "terminating")
     if scenario.library != "ours" and run.world == "virtual":
         yield Finding(
@@ -528,6 +529,33 @@ def _run(scenario: Scenario) -> Iterator[Finding]:
             f"the library '{scenario.library}' needs the real world; the virtual world runs our own engine only",
             "give 'world: real' under run, or --world real",
         )
+
+
+def _behaviours(scenario: Scenario) -> Iterator[Finding]:
+    """What the applications can play."""
+    if scenario.behaviours == "native":
+        return
+    if scenario.run.world == "real":
+        yield Finding(("behaviours",), "the applications play what is declared in the virtual world only")
+    if scenario.network == "none":
+        yield Finding(("behaviours",), "the applications speak through sockets: they need a network")
+    for name, service in scenario.services.items():
+        path: Path = ("services", name)
+        if service.behaviour is not None:
+            continue
+        if service.pattern == "collect" or (service.pattern == "subscribe" and service.breadth is None):
+            yield Finding(
+                (*path, "pattern"),
+                f"no application plays pattern {service.pattern}"
+                + (" without a breadth" if service.pattern == "subscribe" else ""),
+            )
+        if service.pattern == "reply" and sum(service.at.values()) > 1:
+            yield Finding((*path, "at"), "work is shared out by one root: give one instance with workers", key=True)
+        if service.pattern != "reply" and (service.time.kind, service.time.a) != ("constant", 0.0):
+            yield Finding((*path, "time"), f"with pattern {service.pattern} the applications answer at once")
+        for key, given in (("patience", service.patience), ("like", service.like)):
+            if given is not None:
+                yield Finding((*path, key), f"no application has a {key!r}")
 
 
 def _network(scenario: Scenario) -> Iterator[Finding]:
@@ -674,7 +702,7 @@ def _expectations(scenario: Scenario, gone: frozenset[Path]) -> Iterator[Finding
         metric = metric_named(expectation.metric)
         if ("workloads",) not in gone:
             yield from _workload_of(expectation.metric, known.workloads, path)
-        if metric.name.startswith(OBSERVED) and known.parts_whole and not scenario.behaviours():
+        if metric.name.startswith(OBSERVED) and known.parts_whole and not scenario.own_behaviours():
             yield Finding(path, f"'{metric.name}' is what a behaviour observes, and the scenario has none")
         needs_fault = metric.phase is not None or metric.name in ("failover_time", "failback_time")
         if needs_fault and not scenario.faults and not any(lost[0] == "faults" for lost in gone):

@@ -387,6 +387,8 @@ KeysName = Literal["random", "hierarchical", "pathological"]
 Keys = Annotated[KeysName, _choice("a kind of keys", *get_args(KeysName))]
 NetworkName = Literal["sockets", "none"]
 Network = Annotated[NetworkName, _choice("a network", *get_args(NetworkName))]
+BehavioursName = Literal["native", "zinc"]
+Behaviours = Annotated[BehavioursName, _choice("a way to play", *get_args(BehavioursName))]
 WorldName = Literal["virtual", "real"]
 World = Annotated[WorldName, _choice("a world", "virtual", "real")]
 LibraryName = Literal["ours", "ours-copied", "zeromq", "nng", "nanomsg", "tcp", "tcp-batched"]
@@ -994,6 +996,13 @@ class Scenario(Model):
         description="sockets: the engine's sockets over the links between the sites. none: a request is at once where "
         "it goes to, as in queueing theory; nothing but services, workers and queues takes time. Virtual world only.",
     )
+    behaviours: Behaviours = Field(
+        default="native",
+        description="Who plays what is declared. native: the roles of this workbench. zinc: the applications, whole: "
+        "a tree of subscribers is a Zinc tree in which each message is said, a service of one instance that replies is "
+        "the root of a Zinc tree whose workers take tasks, and who answers surveys is found by a directory. Virtual "
+        "world only.",
+    )
     faults: tuple[Fault, ...] = Field(default=(), description="What goes wrong, and when.")
     failures: tuple[Failure, ...] = Field(
         default=(),
@@ -1061,7 +1070,7 @@ class Scenario(Model):
                 )
         return found
 
-    def behaviours(self) -> list[str]:
+    def own_behaviours(self) -> list[str]:
         """The behaviours that it names, each once."""
         named = [service.behaviour for service in self.services.values()]
         named += [workload.behaviour for workload in self.workloads.values()]

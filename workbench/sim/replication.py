@@ -9,9 +9,11 @@ from workbench.engine.forward import Forward
 from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.model import custom
+from workbench.model.applications import Applications
 from workbench.model.cast import Cast, Part, cast
 from workbench.model.failures import down_share, happenings
 from workbench.model.measure import BINS, Reading, measure, observed, window_of
+from workbench.model.players import Players, settled
 from workbench.model.service import SERVES
 from workbench.model.workload import ASKS
 from workbench.results import Replication
@@ -104,17 +106,25 @@ It is what a loopback takes, and what the prediction of a run's messages counts 
 
 
 class Stage:
-    """A virtual world with a scenario's cast in it: declared parts play natively, behaviours in Python."""
+    """A virtual world with a scenario's cast in it: declared parts play natively, behaviours in Python.
 
-    def __init__(self, scenario: Scenario, world: VirtualWorld, *, bins: int = BINS) -> None:
+    With `players` these play all of it, in Python; the scenario may ask for the applications as such.
+    """
+
+    def __init__(
+        self, scenario: Scenario, world: VirtualWorld, *, bins: int = BINS, players: Players | None = None
+    ) -> None:
         self.scenario = scenario
         self._window = window_of(scenario, bins)
         self.world = world
         self.cast: Cast = cast(scenario)
+        self.players = players or (Applications(self.cast) if scenario.behaviours == "zinc" else None)
         self.failed = happenings(scenario, self.cast, world.luck)
         self._metered: list[str] = []
         self._build()
         serve, ask = (self._station, self._crowd) if scenario.network == "none" else (self._serve, self._ask)
+        if self.players is not None:
+            serve, ask = partial(self._let_serve, self.players), partial(self._let_ask, self.players)
         for name, service in scenario.services.items():
             serve(name, service)
         for name, workload in scenario.workloads.items():
@@ -123,6 +133,9 @@ class Stage:
 
     def readings(self) -> list[Reading]:
         """What the meters of the declared workloads show."""
+        if self.players is not None:
+            kept = self.players.snapshots()
+            return [settled(self.scenario, name, [kept[name]]) for name in self._metered if name in kept]
         return [Reading.read(name, self.world.meter(name)) for name in self._metered]
 
     def failures(self) -> dict[str, float]:
@@ -149,6 +162,9 @@ class Stage:
             for name in self.scenario.stages(workload)
             if len(self.scenario.stages(workload)) > 1 or self.scenario.services[name].breadth is not None
         }
+        if isinstance(self.players, Applications):
+            spent = [max(self.players.busy.values(), default=0.0) / self.scenario.run.duration] if chained else []
+            return {"busiest_share": min(1.0, max(spent))} if spent else {}
         spent = [
             max(self.world.busy(name)) / (self.scenario.services[name].workers * self.scenario.run.duration)
             for name in chained
@@ -163,6 +179,19 @@ class Stage:
             self.world.link(*link.between, **shape(link, self.scenario.run.handling))
         for part in self.cast.parts:
             self._host(part)
+
+    def _let_serve(self, players: Players, name: str, service: Service) -> None:
+        del service
+        for part in self.cast.of("service", name):
+            onward = [(dial.target.name, dial.priority) for dial in self.cast.hands_on(part)]
+            self._host(part).play(players.service(part, part.name, onward))
+
+    def _let_ask(self, players: Players, name: str, workload: Workload) -> None:
+        for part in self.cast.of("workload", name):
+            dials = [(dial.target.name, dial.priority) for dial in self.cast.dials(part)]
+            self._host(part).play(players.workload(part, dials))
+        if workload.behaviour is None:
+            self._metered.append(name)
 
     def _serve(self, name: str, service: Service) -> None:
         parts = self.cast.of("service", name)

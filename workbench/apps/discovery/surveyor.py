@@ -1,6 +1,6 @@
 """ServiceDiscovery: asks who is there, remembers what was answered, and resolves names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from workbench.apps.discovery.directory import Change, Directory
 from workbench.apps.discovery.offer import MAX_ANSWER, QUESTION, Offer
@@ -30,11 +30,17 @@ class ServiceDiscovery:
 
     async def discover(self) -> tuple[Offer, ...]:
         """Survey once; return what is known when the deadline has passed. Raises Closed."""
-        async for answer in self._socket.asurvey(QUESTION, self.settings.deadline):
-            self.directory.handle_answer(self._world.now, answer)
-            self._tell()
-        self._look_at_the_clock()
+        async for _ in self.survey():
+            pass
         return self.directory.offers()
+
+    async def survey(self) -> AsyncIterator[Offer | None]:
+        """Survey once, and yield each offer as it is heard (None for an answer that is refused). Raises Closed."""
+        async for answer in self._socket.asurvey(QUESTION, self.settings.deadline):
+            offer = self.directory.handle_answer(self._world.now, answer)
+            self._tell()
+            yield offer
+        self._look_at_the_clock()
 
     def resolve(self, service: str, policy: str = "random", sites: Sequence[str] = ()) -> Offer:
         """Choose a provider among those known; see Resolver.choose. Raises Unknown or OptionError."""
