@@ -1,11 +1,7 @@
-"""One process of a cluster: edits 25 times a second until the file `stop` is there, and tells what it has at `end`.
-
-python member.py FOLDER NAME LISTEN [JOIN]
-"""
+"""One process of a cluster: edits 25 times a second until the file `stop` is there, and tells what it has at `end`."""
 
 import hashlib
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -18,8 +14,12 @@ from workbench.engine.world import Host
 HEARTBEAT, DEADLINE = 0.25, 1.0
 
 
-async def main(host: Host) -> None:
-    folder, name, listen, *join = sys.argv[1:]
+def live(folder: str, name: str, listen: str, *join: str) -> None:
+    """Be the member `name`; files in `folder` tell others what it does, and it what to do."""
+    play(lambda host: _live(host, folder, name, listen, join))
+
+
+async def _live(host: Host, folder: str, name: str, listen: str, join: tuple[str, ...]) -> None:
     end = Endpoint(
         host, listen=listen, join=join, make=lambda _: Ledger(), heartbeat=HEARTBEAT, deadline=DEADLINE, breadth=8
     )
@@ -48,7 +48,3 @@ async def main(host: Host) -> None:
     }
     Path(folder, f"{name}.json.new").write_text(json.dumps(told))
     Path(folder, f"{name}.json.new").rename(Path(folder, f"{name}.json"))
-
-
-if __name__ == "__main__":
-    play(main)
