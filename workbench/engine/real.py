@@ -206,11 +206,14 @@ class RealSignal:
 
     def notify(self) -> None:
         """Wake everyone who waits; if nobody does, the next who waits need not."""
+        if not self._waiting:
+            self._told = True
+            return
         waiting, self._waiting = self._waiting, set()
         for future in waiting:
             if not future.done():
                 future.set_result(True)
-        self._told = not waiting
+        self._told = False
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait up to `timeout` seconds (None: for ever) to be woken; False if the time was over."""

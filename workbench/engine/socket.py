@@ -40,7 +40,7 @@ Note: PUB, BUS, SURVEYOR and RESPONDENT drop the new message unless told otherwi
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Self
 
 from workbench._engine import RealSocket
@@ -84,6 +84,7 @@ class Socket(End):
         # Frames of Python less for each message, unless a subclass has its own method.
         direct: dict[str, object] = {name: getattr(native, name) for name in _NATIVE}
         direct |= {"asend": self._loop.send, "arecv": self._loop.recv, "arecv_many": self._loop.recv_many}
+        direct |= {"asend_many": self._loop.send_many}
         vars(self).update({name: method for name, method in direct.items() if self._is_plain(name)})
         super().__init__(native, listen=listen, dial=dial, tls=tls, on_event=on_event)
 
@@ -135,6 +136,13 @@ class Socket(End):
         Raises TooLarge for a message that does not fit, which can still be received, and what `recv` raises.
         """
         return self._native.recv_into(buffer, timeout)
+
+    async def asend_many(self, messages: Sequence[Data], timeout: float | None = None) -> None:
+        """Send messages from asyncio, in order; wait up to `timeout` seconds for each. See `asend`.
+
+        A task that is cancelled may have sent the first of them.
+        """
+        await self._loop.send_many(messages, timeout)
 
     async def arecv_many(self, limit: int = 1_024, timeout: float | None = None) -> list[bytes]:
         """Receive from asyncio; the same as `recv_many`."""

@@ -562,6 +562,16 @@ class VirtualSocket:
         assert body is not None
         return body
 
+    async def asend_many(self, messages: Sequence[Data], timeout: float | None = None) -> None:
+        """Send messages, in order; see `asend`."""
+        for data in messages:
+            await self.asend(data, timeout)
+
+    async def arecv_many(self, limit: int = 1_024, timeout: float | None = None) -> list[bytes]:
+        """Receive one message: here others would not be had for less together. See `arecv`."""
+        del limit
+        return [await self.arecv(timeout)]
+
     def stats(self) -> dict[str, int]:
         """Return the socket's counters."""
         return dict(self._native.stats(self._number))
@@ -604,11 +614,14 @@ class VirtualSignal:
 
     def notify(self) -> None:
         """Wake everyone who waits; if nobody does, the next who waits need not."""
+        if not self._waiting:
+            self._told = True
+            return
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             if not event.triggered:
                 _tell(event, True)
-        self._told = not waiting
+        self._told = False
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait up to `timeout` seconds (None: for ever) to be woken; False if the time was over."""

@@ -12,7 +12,7 @@ look goes to the next of its conversation, and what that one has moves on likewi
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from workbench._engine import RealSocket
@@ -83,6 +83,17 @@ class Loop:
                 self._leave(loop)
             assert body is not None
         return body
+
+    async def send_many(self, messages: Sequence[Data], timeout: float | None = None) -> None:
+        """Send messages in order, waiting for each if need be."""
+        sent = 0
+        while sent < len(messages):
+            if 0 not in self._lines:
+                with contextlib.suppress(errors.TimedOut):
+                    sent += self._native.send_many(messages[sent:] if sent else messages, 0.0)
+            if sent < len(messages):
+                await self.send(messages[sent], timeout)
+                sent += 1
 
     async def recv_many(self, limit: int = 1_024, timeout: float | None = None) -> list[bytes]:
         """Receive what is there, waiting for the first if need be."""

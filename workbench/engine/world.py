@@ -8,7 +8,7 @@ failure but an interruption, as Ctrl-C is. Both hold in either world.
 """
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from workbench.engine.errors import OptionError
@@ -49,6 +49,15 @@ class Socket(Conversation, Protocol):
 
     def context(self) -> Conversation:
         """Open another conversation (REQ, REP, SUB, SURVEYOR and RESPONDENT only)."""
+
+    def asend_many(self, messages: Sequence[Data], timeout: float | None = None) -> Awaitable[None]:
+        """Send messages, in order; wait up to `timeout` seconds for each. Raises what `asend` raises."""
+
+    def arecv_many(self, limit: int = 1_024, timeout: float | None = None) -> Awaitable[list[bytes]]:
+        """Receive what is there, one message at least and `limit` at most; wait for the first up to `timeout` seconds.
+
+        Raises what `arecv` raises.
+        """
 
     def stats(self) -> dict[str, int]:
         """Return the socket's counters."""

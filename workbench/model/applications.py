@@ -11,7 +11,7 @@ socket.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from workbench.apps.discovery import Offer, ServiceDiscovery, Settings, announce
@@ -225,3 +225,7 @@ class _Toil:
         self._busy[self._host.name] += self._each
         await self._host.world.sleep(self._each)
         await self._socket.asend(data, timeout)
+
+    async def asend_many(self, messages: Sequence[Data], timeout: float | None = None) -> None:
+        for data in messages:
+            await self.asend(data, timeout)

@@ -4,7 +4,6 @@ inbound:  SUB from its host, PULL from its children, REP at its door
 outbound: PUSH to its host, PUB to its children, REQ to the doors of others
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,7 +14,7 @@ from workbench.apps.zinc.codec import MESSAGEPACK, Codec
 from workbench.apps.zinc.document import Document, Record
 from workbench.apps.zinc.handlers import Handlers
 from workbench.apps.zinc.message import Message
-from workbench.apps.zinc.node import Down, Node, Up
+from workbench.apps.zinc.node import Node
 from workbench.apps.zinc.replica import Changed
 from workbench.apps.zinc.tree import Ask, Attach, Place
 from workbench.apps.zinc.work import Fate, Run
@@ -26,11 +25,9 @@ MessageHandler = Callable[[Message], Awaitable[None]]
 Worker = Callable[[bytes], Awaitable[bytes]]
 ChangeHandler = Callable[[Changed], None]
 
-AT_ONCE = 64
+AT_ONCE = 256
 """How many messages one listener takes before others get a turn."""
 _ENDPOINTS: WeakKeyDictionary[Host, int] = WeakKeyDictionary()
-MOST_UPS = 100_000
-"""How many messages may wait for our host to take them; then the oldest give way, and are sent again later."""
 
 
 class WorkFailed(Exception):
@@ -70,7 +67,6 @@ class Endpoint:
         self._world = host.world
         self._changed, self._work, self._downs_due, self._ups_due = (host.world.signal() for _ in range(4))
         self._shared_due = host.world.signal()
-        self._on_message = on_message
         self._on_change = on_change
         self._worker = worker
         self._fates: dict[int, Fate] = {}
@@ -78,8 +74,7 @@ class Endpoint:
         self._sockets: list[Socket] = []
         self._to_host: list[Socket] = []
         self._publisher: Socket | None = None
-        self._downs: deque[bytes] = deque()
-        self._ups: deque[bytes] = deque(maxlen=MOST_UPS)
+        self._publishing = False
         self._handlers: Handlers[Message] = Handlers()
         place = Place(identity or draw_identity(host))
         if listen is not None:
@@ -92,6 +87,7 @@ class Endpoint:
             codec=codec,
             make=make,
             capacity=capacity if worker else 0,
+            hears=on_message is not None,
             on_edit=self._shared_due.notify,
             **settings,
         )
@@ -100,7 +96,7 @@ class Endpoint:
         if self.node.convergent is not None:
             host.spawn(self._keep_sharing())
         if self._publisher is not None:
-            host.spawn(self._keep_publishing(self._publisher))
+            host.spawn(self._keep_publishing())
         if on_message is not None:
             for _ in range(handlers):
                 host.spawn(self._handle_messages(on_message))
@@ -164,7 +160,7 @@ class Endpoint:
         """Say something to everyone else; what is on its way when a host dies is lost. Raises Closed."""
         self._check()
         self.node.say(channel, body)
-        self._carry_out()
+        (self._ups_due if self._to_host else self._downs_due).notify()
 
     async def acknowledged(self, number: int, timeout: float | None = None) -> None:
         """Wait until the edit of this count is where it survives its root. Raises TimedOut or Closed."""
@@ -219,34 +215,44 @@ class Endpoint:
         self._sockets, self._publisher = [pub, pull, rep], pub
         door = rep.listen(listen)
         down, up = (sock.listen(beside(listen, step)) for step, sock in ((1, pub), (2, pull)))
-        self._host.spawn(self._listen(pull, lambda raw: self.node.handle_up(self._world.now, raw)))
+        self._host.spawn(self._listen(pull, lambda now, *raws: self.node.handle_up(now, *raws)))
         for _ in range(4):
             self._host.spawn(self._keep_door(rep))
         return Place(place.id, door, down, up)
 
-    async def _listen(self, socket: Socket, handle: Callable[[bytes], None]) -> None:
+    async def _listen(self, socket: Socket, handle: Callable[..., None]) -> None:
         """Pass on what a socket receives, until it is closed."""
+        taken = 0
         try:
             while True:
-                for _ in range(AT_ONCE):
-                    handle(await socket.arecv())
-                    self._carry_out()
-                    if self._downs and self._publisher is not None:
-                        await self._publish(self._publisher)
-                # Whoever is flooded gives others a turn.
-                await self._world.sleep(0)
+                raws = await socket.arecv_many(AT_ONCE)
+                handle(self._world.now, *raws)
+                self._carry_out()
+                await self._publish()
+                taken += len(raws)
+                if taken >= AT_ONCE:
+                    # Whoever is flooded gives others a turn.
+                    taken = 0
+                    await self._world.sleep(0)
         except (Closed, Cancelled):
             return
 
-    async def _publish(self, socket: Socket) -> None:
-        while self._downs:
-            # A publisher drops what somebody is too slow for, and never waits.
-            await socket.asend(self._downs.popleft())
+    async def _publish(self) -> None:
+        """Tell our children what there is to tell, unless another coroutine is at it."""
+        if self._publisher is None or self._publishing:
+            return
+        self._publishing = True
+        try:
+            while downs := self.node.poll_downs():
+                # A publisher drops what somebody is too slow for, and never waits.
+                await self._publisher.asend_many(downs)
+        finally:
+            self._publishing = False
 
-    async def _keep_publishing(self, socket: Socket) -> None:
+    async def _keep_publishing(self) -> None:
         try:
             while not self._closed:
-                await self._publish(socket)
+                await self._publish()
                 await self._downs_due.wait()
         except Closed:
             return
@@ -254,8 +260,8 @@ class Endpoint:
     async def _keep_pushing(self, socket: Socket) -> None:
         try:
             while socket in self._to_host:
-                while self._ups and socket in self._to_host:
-                    await socket.asend(self._ups.popleft())
+                while socket in self._to_host and (ups := self.node.poll_ups()):
+                    await socket.asend_many(ups)
                 await self._ups_due.wait()
         except Closed:
             return
@@ -263,11 +269,9 @@ class Endpoint:
     async def _part(self) -> None:
         """Say the last words, and close."""
         try:
-            if self._publisher is not None:
-                await self._publish(self._publisher)
+            await self._publish()
             if self._to_host:
-                while self._ups:
-                    await self._to_host[0].asend(self._ups.popleft(), timeout=0.1)
+                await self._to_host[0].asend_many(self.node.poll_ups(), timeout=0.1)
         except (Closed, TimedOut):
             pass
         finally:
@@ -309,14 +313,14 @@ class Endpoint:
 
     async def _handle_messages(self, on_message: MessageHandler) -> None:
         while not self._closed:
-            found = self._handlers.poll_message()
+            found = self._handlers.poll_messages()
             if found is None:
                 await self._work.wait()
                 continue
-            origin, message = found
-            await on_message(message)
+            origin, messages = found
+            for message in messages:
+                await on_message(message)
             self._handlers.handle_done(origin)
-            self._work.notify()
 
     async def _do(self, run: Run) -> None:
         assert self._worker is not None
@@ -334,15 +338,7 @@ class Endpoint:
     def _carry_out(self) -> None:
         node = self.node
         while (action := node.poll_action()) is not None:
-            if isinstance(action, Down):
-                if self._publisher is not None:
-                    self._downs.append(action.raw)
-                    self._downs_due.notify()
-            elif isinstance(action, Up):
-                if self._to_host:
-                    self._ups.append(action.raw)
-                    self._ups_due.notify()
-            elif isinstance(action, Ask):
+            if isinstance(action, Ask):
                 self._host.spawn(self._ask(action))
             elif isinstance(action, Attach):
                 self._attach(action.host)
@@ -352,14 +348,19 @@ class Endpoint:
             self._host.spawn(self._do(run))
         while (fate := node.work.poll_fate()) is not None:
             self._fates[fate.number] = fate
-        while (message := node.poll_message()) is not None:
-            if self._on_message is not None:
+        if messages := node.poll_messages():
+            for message in messages:
                 self._handlers.handle_message(message.origin, message)
-                self._work.notify()
+            self._work.notify()
         while (change := node.poll_change()) is not None:
             if self._on_change is not None:
                 self._on_change(change)
+        self._send_soon()
         self._changed.notify()
+
+    def _send_soon(self) -> None:
+        self._downs_due.notify()
+        self._ups_due.notify()
 
     def _attach(self, host: Place) -> None:
         self._detach()
@@ -368,12 +369,11 @@ class Endpoint:
         sub.dial(host.down)
         push.dial(host.up)
         self._to_host = [push, sub]
-        self._host.spawn(self._listen(sub, lambda raw: self.node.handle_down(self._world.now, raw)))
+        self._host.spawn(self._listen(sub, self.node.handle_down))
         self._host.spawn(self._keep_pushing(push))
 
     def _detach(self) -> None:
         sockets, self._to_host = self._to_host, []
-        self._ups.clear()
         for socket in sockets:
             self._host.spawn(self._close(socket))
         self._ups_due.notify()

@@ -14,7 +14,8 @@ class Handlers(Generic[Item]):
 
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
-        self._waiting: dict[bytes, deque[Item]] = {}
+        self._waiting: dict[bytes, list[Item]] = {}
+        """Of origins with something to be handled, or of which something is being handled."""
         self._ready: deque[bytes] = deque()
         self._count = 0
         self.dropped = 0
@@ -25,22 +26,23 @@ class Handlers(Generic[Item]):
             self.dropped += 1
             return
         self._count += 1
-        if origin in self._waiting:
-            self._waiting[origin].append(item)
-        else:
-            self._waiting[origin] = deque([item])
+        if (waiting := self._waiting.get(origin)) is None:
+            self._waiting[origin] = [item]
             self._ready.append(origin)
+        else:
+            waiting.append(item)
 
-    def poll_message(self) -> tuple[bytes, Item] | None:
-        """The next message that may be handled; until that is done, none of the same origin may."""
+    def poll_messages(self) -> tuple[bytes, list[Item]] | None:
+        """The next messages that may be handled, one after the other; until they are, none of the same origin may."""
         if not self._ready:
             return None
         origin = self._ready.popleft()
-        self._count -= 1
-        return origin, self._waiting[origin].popleft()
+        items, self._waiting[origin] = self._waiting[origin], []
+        self._count -= len(items)
+        return origin, items
 
     def handle_done(self, origin: bytes) -> None:
-        """The message of this origin has been handled."""
+        """The messages of this origin have been handled."""
         if self._waiting[origin]:
             self._ready.append(origin)
         else:

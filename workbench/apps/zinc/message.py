@@ -7,12 +7,12 @@ message that the host has put in order has its place in the history too: in the 
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple, Self
 
 MAX_CHANNEL = 255
 _HEADER = struct.Struct(">B16sQI16sQB")
+_SIZE = _HEADER.size
 NOBODY: Final = bytes(16)
 
 
@@ -35,6 +35,9 @@ class Kind(IntEnum):
     """Work to be done, or what became of it; from one endpoint to its neighbour."""
 
 
+_KINDS = {int(kind): kind for kind in Kind}
+
+
 class Term(NamedTuple):
     """The reign of one root. The higher term prevails: the higher number, and of two with the same the higher root."""
 
@@ -49,8 +52,7 @@ class Malformed(ValueError):
     """Bytes are not what they must be; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message; `channel` is the name of a document, or whatever the application chooses."""
 
     kind: Kind
@@ -63,25 +65,32 @@ class Message:
 
     def encode(self) -> bytes:
         """Return its bytes. Raises Malformed if the channel's name has more than 255 bytes."""
-        channel = self.channel.encode()
-        if len(channel) > MAX_CHANNEL:
-            raise Malformed(f"the name of a channel has {len(channel)} bytes; allowed: {MAX_CHANNEL}")
-        header = _HEADER.pack(self.kind, self.origin, self.number, *self.term, self.seq, len(channel))
-        return header + channel + self.body
+        return encoded(*self)
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
         """Read it. Raises Malformed."""
         try:
             kind, origin, number, term, root, seq, length = _HEADER.unpack_from(raw)
-            end = _HEADER.size + length
+            end = _SIZE + length
             if len(raw) < end:
                 raise Malformed(f"a message of {len(raw)} bytes is shorter than its header says")
-            return cls(
-                Kind(kind), origin, number, str(raw[_HEADER.size : end], "utf-8"), raw[end:], Term(term, root), seq
-            )
-        except (struct.error, ValueError) as error:
+            reign = NO_TERM if term == 0 and root == NOBODY else Term(term, root)
+            fields = (_KINDS[kind], origin, number, str(raw[_SIZE:end], "utf-8"), raw[end:], reign, seq)
+            # Twice as quick as the constructor.
+            return tuple.__new__(cls, fields)
+        except (struct.error, ValueError, KeyError) as error:
             raise Malformed(f"no message: {error}") from error
+
+
+def encoded(
+    kind: int, origin: bytes, number: int, channel: str, body: bytes, term: Term = NO_TERM, seq: int = 0
+) -> bytes:
+    """The bytes of a message with these fields. Raises Malformed if the channel's name has more than 255 bytes."""
+    name = channel.encode()
+    if len(name) > MAX_CHANNEL:
+        raise Malformed(f"the name of a channel has {len(name)} bytes; allowed: {MAX_CHANNEL}")
+    return _HEADER.pack(kind, origin, number, term[0], term[1], seq, len(name)) + name + body
 
 
 def kind_of(raw: bytes) -> int:

@@ -6,35 +6,27 @@ be handled, and for changes. What it only passes on it does not decode beyond th
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import msgpack
 
 from workbench.apps.zinc.codec import MESSAGEPACK, Codec
 from workbench.apps.zinc.convergent import Convergent
 from workbench.apps.zinc.document import Document, Record
-from workbench.apps.zinc.message import NOBODY, Kind, Malformed, Message, Term, kind_of
+from workbench.apps.zinc.message import NOBODY, Kind, Malformed, Message, Term, encoded, kind_of
 from workbench.apps.zinc.replica import Changed, Replica
 from workbench.apps.zinc.tree import Ask, Attach, Demoted, Detach, Place, Promoted, Tree
 from workbench.apps.zinc.work import TaskId, Work, room_of
 
+Item = TypeVar("Item")
 BEATS_TO_COMPARE = 16
 """After so many beats convergent documents are compared with those of the host."""
 
 
-class Up(NamedTuple):
-    """To do: send to our host."""
+MOST_UPS = 100_000
+"""How many messages may wait for our host to take them; then the oldest give way, and are sent again later."""
 
-    raw: bytes
-
-
-class Down(NamedTuple):
-    """To do: publish to our children."""
-
-    raw: bytes
-
-
-Action = Ask | Attach | Detach | Up | Down
+Action = Ask | Attach | Detach
 
 
 class Node:
@@ -43,7 +35,7 @@ class Node:
     `holds`: does it keep the documents? If not it passes everything on, and can never be the root of others. Before an
     edit is acknowledged, the first `copies` in the line of succession must have it. It can do `capacity` tasks of the
     tree's work at once. With `convergent` it has documents that converge by themselves, too, and `on_edit` is called
-    when they are changed here. The other arguments are those of Tree.
+    when they are changed here. What others say is read only if it `hears`. The other arguments are those of Tree.
     """
 
     def __init__(
@@ -55,6 +47,7 @@ class Node:
         codec: Codec = MESSAGEPACK,
         make: Callable[[str], Document] = lambda _: Record(),
         holds: bool = True,
+        hears: bool = True,
         copies: int = 1,
         capacity: int = 0,
         convergent: bool = False,
@@ -70,6 +63,7 @@ class Node:
         self._comparing = 0
         self._compare_in = 0
         self.work = Work(me.id, capacity, patience=2 * deadline)
+        self._hears = hears
         self._copies = copies
         self._deadline = deadline
         self._said = 0
@@ -82,6 +76,8 @@ class Node:
         self._unmoved = (0, 0)
         self._tokens = 0
         self._actions: deque[Action] = deque()
+        self._ups: deque[bytes] = deque(maxlen=MOST_UPS)
+        self._downs: deque[bytes] = deque()
         self._messages: deque[Message] = deque()
         self._counters: Counter[str] = Counter(malformed=0, passed_up=0, passed_down=0, unsent=0, syncs=0)
         self._settle(now)
@@ -97,8 +93,7 @@ class Node:
     def say(self, channel: str, body: bytes) -> None:
         """Say something to everyone else in the tree. What is on its way when a host dies is lost."""
         self._said += 1
-        raw = Message(Kind.SAY, self.me.id, self._said, channel, body).encode()
-        self._actions.append(Down(raw) if self.tree.state == "root" else Up(raw))
+        self._spread(encoded(_SAY, self.me.id, self._said, channel, body))
 
     def submit(self, now: float, body: bytes, timeout: float) -> int:
         """Have a task done by somebody in the tree; see Work.submit."""
@@ -126,50 +121,66 @@ class Node:
         self.tree.handle_time(now)
         self._settle(now)
 
-    def handle_down(self, now: float, raw: bytes) -> None:
-        """Our host has published something."""
-        kind = kind_of(raw)
-        if kind not in (Kind.BEAT, Kind.TASK) and self.tree.children:
-            self._actions.append(Down(raw))
-            self._counters["passed_down"] += 1
-        try:
-            if kind == Kind.ORDERED:
-                if self.replica is not None:
-                    self.replica.handle_ordered(Message.decode(raw), raw)
-            elif kind == Kind.SAY:
-                self._deliver(raw)
-            elif kind == Kind.UPDATE:
-                self._take_update(raw)
-            elif kind == Kind.TASK:
-                if self.work.handle_from_host(_unpack(Message.decode(raw).body)):
-                    self._actions.append(Down(raw))
-            elif kind == Kind.BEAT:
-                self._handle_beat(now, _unpack(Message.decode(raw).body))
-        except (ValueError, TypeError, KeyError):
-            self._counters["malformed"] += 1
-        self._settle(now, neighbours=kind == Kind.BEAT)
-
-    def handle_up(self, now: float, raw: bytes) -> None:
-        """A child has sent something."""
-        kind = kind_of(raw)
-        try:
-            if kind == Kind.REPORT:
-                self.tree.handle_report(now, _unpack(Message.decode(raw).body))
-            elif kind == Kind.TASK:
-                self.work.handle_from_child(_unpack(Message.decode(raw).body))
-            elif kind not in (Kind.EDIT, Kind.SAY, Kind.UPDATE):
+    def handle_down(self, now: float, *raws: bytes) -> None:
+        """Our host has published something, or several things, in this order."""
+        beaten = False
+        # Whoever speaks lives, even if its beats do not come through.
+        self.tree.handle_sign(now)
+        for raw in raws:
+            kind = kind_of(raw)
+            if self.tree.children and kind not in _FOR_NEIGHBOURS:
+                self._downs.append(raw)
+                self._counters["passed_down"] += 1
+            try:
+                if kind == _SAY:
+                    self._deliver(raw)
+                elif kind == Kind.ORDERED:
+                    if self.replica is not None:
+                        self.replica.handle_ordered(Message.decode(raw), raw)
+                elif kind == Kind.UPDATE:
+                    self._take_update(raw)
+                elif kind == Kind.TASK:
+                    if self.work.handle_from_host(_unpack(Message.decode(raw).body)):
+                        self._downs.append(raw)
+                elif kind == Kind.BEAT:
+                    beaten = True
+                    self._handle_beat(now, _unpack(Message.decode(raw).body))
+                    self._settle(now)
+            except (ValueError, TypeError, KeyError):
                 self._counters["malformed"] += 1
-            elif self.tree.state != "root":
-                self._actions.append(Up(raw))
-                self._counters["passed_up"] += 1
-            elif kind == Kind.EDIT:
-                self._held.handle_edit(Message.decode(raw))
-            else:
-                self._actions.append(Down(raw))
-                self._deliver(raw) if kind == Kind.SAY else self._take_update(raw)
-        except (ValueError, TypeError, KeyError):
-            self._counters["malformed"] += 1
-        self._settle(now, neighbours=kind == Kind.REPORT)
+        self._settle(now, neighbours=beaten)
+
+    def handle_up(self, now: float, *raws: bytes) -> None:
+        """A child has sent something, or several have, in this order."""
+        reported = False
+        for raw in raws:
+            kind = kind_of(raw)
+            try:
+                if kind == _SAY:
+                    self._spread(raw)
+                    if self.tree.state == "root":
+                        self._deliver(raw)
+                    else:
+                        self._counters["passed_up"] += 1
+                elif kind == Kind.REPORT:
+                    reported = True
+                    self.tree.handle_report(now, _unpack(Message.decode(raw).body))
+                elif kind == Kind.TASK:
+                    self.work.handle_from_child(_unpack(Message.decode(raw).body))
+                elif kind not in (Kind.EDIT, Kind.UPDATE):
+                    self._counters["malformed"] += 1
+                elif self.tree.state != "root":
+                    self._ups.append(raw)
+                    self._counters["passed_up"] += 1
+                elif kind == Kind.EDIT:
+                    self._held.handle_edit(Message.decode(raw))
+                    self._drain()
+                else:
+                    self._downs.append(raw)
+                    self._take_update(raw)
+            except (ValueError, TypeError, KeyError):
+                self._counters["malformed"] += 1
+        self._settle(now, neighbours=reported)
 
     def handle_question(self, now: float, question: bytes) -> bytes | None:
         """Somebody asks at our door. Returns the answer, or None if our host is to be asked instead."""
@@ -213,9 +224,17 @@ class Node:
         """What to do next."""
         return self._actions.popleft() if self._actions else None
 
-    def poll_message(self) -> Message | None:
-        """The next message that somebody else has said."""
-        return self._messages.popleft() if self._messages else None
+    def poll_ups(self) -> list[bytes]:
+        """All there is to send to our host, in order."""
+        return _all_of(self._ups)
+
+    def poll_downs(self) -> list[bytes]:
+        """All there is to publish to our children, in order."""
+        return _all_of(self._downs)
+
+    def poll_messages(self) -> list[Message]:
+        """What others have said, in order."""
+        return _all_of(self._messages)
 
     def poll_change(self) -> Changed | None:
         """The next change of a document by somebody else."""
@@ -251,6 +270,8 @@ class Node:
             elif isinstance(action, Demoted):
                 self._held.handle_demoted()
             else:
+                # What was on its way to another host is not for this one.
+                self._ups.clear()
                 if isinstance(action, Attach):
                     self._syncing = 0
                     self._sync_at = now
@@ -321,11 +342,11 @@ class Node:
             position = self._above
         if self.me.door:
             body = _pack(self.tree.beat(leaving=leaving) | position)
-            self._actions.append(Down(Message(Kind.BEAT, self.me.id, 0, "", body).encode()))
+            self._downs.append(Message(Kind.BEAT, self.me.id, 0, "", body).encode())
         if self.tree.state == "attached":
             self._compare()
             report = self.tree.report(leaving=leaving, at=position["at"], seq=position["seq"], room=self.work.room)
-            self._actions.append(Up(Message(Kind.REPORT, self.me.id, 0, "", _pack(report)).encode()))
+            self._ups.append(Message(Kind.REPORT, self.me.id, 0, "", _pack(report)).encode())
 
     def _compare(self) -> None:
         """Now and then, make good what has been lost of updates."""
@@ -352,27 +373,39 @@ class Node:
             replica.handle_stable(replica.seq)
 
     def _deliver(self, raw: bytes) -> None:
-        message = Message.decode(raw)
-        if message.origin != self.me.id:
-            self._messages.append(message)
+        if self._hears:
+            message = Message.decode(raw)
+            if message.origin != self.me.id:
+                self._messages.append(message)
+
+    def _spread(self, raw: bytes) -> None:
+        """What is for everyone goes up to the root, and down from there."""
+        (self._downs if self.tree.state == "root" else self._ups).append(raw)
 
     def _drain(self) -> None:
         while (told := self.work.poll_up()) is not None:
-            self._actions.append(Up(self._task(told)))
+            self._ups.append(self._task(told))
         while (told := self.work.poll_down()) is not None:
-            self._actions.append(Down(self._task(told)))
+            self._downs.append(self._task(told))
         while self.convergent is not None and (raw := self.convergent.poll_update()) is not None:
-            self._actions.append(Down(raw) if self.tree.state == "root" else Up(raw))
-        replica = self.replica
-        if replica is None:
-            return
-        while (raw := replica.poll_up()) is not None:
-            self._actions.append(Up(raw))
-        while (raw := replica.poll_down()) is not None:
-            self._actions.append(Down(raw))
+            self._spread(raw)
+        if self.replica is not None:
+            self._ups.extend(self.replica.poll_ups())
+            self._downs.extend(self.replica.poll_downs())
 
     def _task(self, told: Any) -> bytes:
         return Message(Kind.TASK, self.me.id, 0, "", _pack(told)).encode()
+
+
+_SAY = int(Kind.SAY)
+_FOR_NEIGHBOURS = frozenset({Kind.BEAT, Kind.TASK})
+"""What a host tells its own children only."""
+
+
+def _all_of(queue: deque[Item]) -> list[Item]:
+    found = list(queue)
+    queue.clear()
+    return found
 
 
 def _pack(value: Any) -> bytes:

@@ -96,8 +96,8 @@ class Replica:
         self._waiting_in: Counter[str] = Counter()
         self._count = 0
         self._acknowledged = 0
-        self._up: deque[bytes] = deque()
-        self._down: deque[bytes] = deque()
+        self._up: list[bytes] = []
+        self._down: list[bytes] = []
         self._changes: deque[Changed] = deque(maxlen=100_000)
         self._counters: Counter[str] = Counter(
             applied=0, echoes=0, repeated=0, early=0, malformed=0, gaps=0, snapshots=0, rescued=0, given_up=0
@@ -266,13 +266,15 @@ class Replica:
 
     # What it is asked
 
-    def poll_up(self) -> bytes | None:
-        """The next message for our host."""
-        return self._up.popleft() if self._up else None
+    def poll_ups(self) -> list[bytes]:
+        """The messages for our host, in order."""
+        found, self._up = self._up, []
+        return found
 
-    def poll_down(self) -> bytes | None:
-        """The next message for our children: an entry that we, the root, have made."""
-        return self._down.popleft() if self._down else None
+    def poll_downs(self) -> list[bytes]:
+        """The messages for our children, in order: entries that we, the root, have made."""
+        found, self._down = self._down, []
+        return found
 
     def poll_change(self) -> Changed | None:
         """The next change of a document, our own echoes left out."""

@@ -157,6 +157,11 @@ class Tree:
         if self.state == "root" and now >= self._next_probe:
             self._probe(now)
 
+    def handle_sign(self, now: float) -> None:
+        """Our host has said something, whatever it is."""
+        if self.state == "attached":
+            self._heard = now
+
     def handle_beat(self, now: float, data: Any) -> None:
         """Our host has beaten. Raises Malformed."""
         if self.parent is None or _place(data.get("me")).id != self.parent.id:
