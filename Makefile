@@ -12,7 +12,8 @@ RUNS ?= 1000000
 NATIVE := $(shell find engine -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock 2>/dev/null | grep -v /target/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow soak fuzz mutants lint bench bench-micro bench-native interop exhaustion notebooks reference wheel format clean
+.PHONY: help run test test-slow soak chaos failover fuzz mutants lint bench bench-micro bench-zinc bench-native interop \
+  exhaustion notebooks reference wheel format clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -30,6 +31,14 @@ test-slow: $(VENV)/ready ## The tests that take longer
 
 soak: ## Run many random worlds of the protocols (SEEDS=…, FROM=…)
 	SEEDS=$(SEEDS) FROM=$(FROM) cargo test --manifest-path engine/Cargo.toml -p sp-proto --test simulation promises
+
+LIVES ?= 0-1000
+chaos: $(VENV)/ready ## Play random lives of Zinc clusters in virtual time (LIVES=FROM-TO)
+	$(PYTHON) tests/apps/chaos.py $(LIVES)
+
+TIMES ?= 200
+failover: $(VENV)/ready ## Kill the host of twenty processes again and again (TIMES=…)
+	$(PYTHON) tests/apps/failover.py $(TIMES)
 
 # The compiler's instrumentation is asked for by name, which a stable one allows only so. What is found grows in target/.
 TARGETS ?= greeting frames headers request response websocket address
@@ -59,6 +68,9 @@ bench: $(VENV)/ready ## Measure the engine beside pyzmq, in one table (15 minute
 bench-micro: $(VENV)/ready ## The gate's probes under pytest-benchmark (ARGS=--benchmark-autosave)
 	$(PYTHON) -c 'import pytest_benchmark' 2>/dev/null || $(PYTHON) -m pip install --quiet --editable '.[benchmark]'
 	$(PYTHON) -m pytest tests/benchmarks/micro.py $(ARGS)
+
+bench-zinc: $(VENV)/ready ## Measure what Zinc costs over bare sockets (1 minute)
+	$(PYTHON) -m tests.benchmarks.zinc
 
 bench-native: ## Measure our Rust API beside libzmq, nanomsg and NNG in C; needs their development packages
 	python3 engine/benches/native/compare.py $(ARGS)

@@ -1,6 +1,7 @@
 """Random lives of a cluster in virtual time, and what must hold at their end.
 
-    python tests/apps/chaos.py SEED [SIZE]
+    python tests/apps/chaos.py SEED [SIZE]         one life, told as it goes
+    python tests/apps/chaos.py FROM-TO             these lives; ends with 1 if one did not end well, and says which
 
 Endpoints edit at random; some join late, leave and crash; the way between two sites is cut and healed. Crashes come one
 at a time: the next when the tree has had time to name another successor. Nobody crashes while a site is cut off: an
@@ -209,5 +210,23 @@ def size_of(seed: int) -> int:
     return 3 + seed % 10
 
 
+def live_many(first: int, last: int) -> int:
+    """Play the lives of these seeds; return how many did not end well, each told with the command that replays it."""
+    failed = 0
+    for seed in range(first, last):
+        try:
+            Chaos(seed, size_of(seed)).play()
+        except Exception as error:
+            failed += 1
+            print(
+                f"{type(error).__name__}: {error}\nreplay: python tests/apps/chaos.py {seed} {size_of(seed)}",
+                flush=True,
+            )
+    print(f"{last - first - failed} of {last - first} random lives ended well")
+    return failed
+
+
 if __name__ == "__main__":
+    if "-" in sys.argv[1]:
+        sys.exit(live_many(*map(int, sys.argv[1].split("-"))) > 0)
     Chaos(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else size_of(int(sys.argv[1])), print).play()

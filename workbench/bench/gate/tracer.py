@@ -78,7 +78,7 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
     with _traced(_threads(pid), _SYSGOOD | _CLONE) as threads:
         for thread in threads:
             _ptrace(_INTERRUPT, thread, 0, 0)
-        # What a thread waited for begins anew when it is let go: not the program's doing, so it is over before the first part.
+        # What a thread waited for begins anew when it is let go, which is not the program's doing: count none of that.
         waiting = set(threads)
         while waiting:
             thread, status = _next_stop(threads)
