@@ -81,7 +81,7 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
         # What a thread waited for begins anew when it is let go, which is not the program's doing: count none of that.
         waiting = set(threads)
         while waiting:
-            thread, status = _next_stop(threads)
+            thread, status = _next_stop(threads, [pid])
             if _signal(status) == _SYSCALL_STOP:
                 waiting.discard(thread)
             _ptrace(_SYSCALL, thread, 0, 0)
