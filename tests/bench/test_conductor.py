@@ -150,6 +150,13 @@ def test_finished_blocks_are_handed_out_and_not_measured_again(small: Small, mon
     assert again.points[0].metrics == whole.points[0].metrics
 
 
+def test_a_plain_name_has_a_control_too(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conductor, "_read", fake([]))
+    found = measure(small("workloads.ping.alone=false", "compare.metrics=[throughput]"), blocks=6)
+    assert [(control.metric, control.half_width) for control in found.controls] == [("throughput", 0.0)]
+    assert "cannot be told apart" in found.verdicts[0].text
+
+
 def fake(taken: list[str]) -> Callable[[Scenario, object, int], Reading]:
     """Stands in for two processes; always the same."""
 

@@ -77,11 +77,20 @@ def order(tasks: Sequence[Task], block: int, seed: int) -> list[Task]:
 
 
 def control(baseline: Point, metric: str) -> Control | None:
-    """The control that a baseline's replications hold for a metric; None when there is none."""
+    """The control that a baseline's replications hold for a metric; None when there is none.
+
+    A metric without a workload is that of the only workload that has it, and has its control.
+    """
+    seconds = {name for run in baseline.replications for name in run.metrics if name.endswith(AGAIN)}
+    found = [name for name in seconds if name == metric + AGAIN or name.endswith(f":{metric}{AGAIN}")]
+    if len(found) != 1:
+        return None
+    (second,) = found
+    first = second.removesuffix(AGAIN)
     pairs = [
-        (run.metrics[metric], run.metrics[metric + AGAIN])
+        (run.metrics[first], run.metrics[second])
         for run in baseline.replications
-        if metric in run.metrics and metric + AGAIN in run.metrics
+        if first in run.metrics and second in run.metrics
     ]
     ratio = compare.ratio_of([first for first, _ in pairs], [second for _, second in pairs])
     return None if ratio is None else Control(metric, dict(baseline.set), ratio)

@@ -74,7 +74,9 @@ def _borrowing(found: list[Kept]) -> tuple[str, str]:
         shown = claimable(ratio, against)
         gains.append((ratio.value or 0.0) if shown else 1.0)
         doubt = "" if shown else ", no difference shown"
-        told.append(f"{size}: {estimate_text(ratio)} times {interval_text(ratio)} ({against}{doubt})")
+        told.append(
+            f"{size}: {estimate_text(ratio)} times {interval_text(ratio)} ({against or 'no A/A control'}{doubt})"
+        )
     verdict = "holds" if min(gains) >= 2 else "holds within bounds" if max(gains) > 1 else "does not hold"
     return verdict, f"what is borrowed moves, beside what is copied first, at {'; '.join(told)}"
 
