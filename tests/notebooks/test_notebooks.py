@@ -9,6 +9,10 @@ from typing import Any
 import jupytext
 import nbformat
 import pytest
+from typer.testing import CliRunner
+
+from workbench.cli import app
+from workbench.report.claims import CLAIMS
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -94,3 +98,18 @@ def test_no_result_is_typed_by_hand(file: Path) -> None:
     """Numbers with a unit come from results."""
     prose = "\n".join(source for kind, source in cells(jupytext.read(file)) if kind == "markdown")
     assert re.findall(r"\d[\d.,]*\s*(?:%|ms|µs|s|seconds|points|requests)\b", prose) == []
+
+
+@pytest.mark.parametrize("command", sorted({claim.command for claim in CLAIMS if claim.command.startswith("workbench")}))
+def test_the_command_of_a_claim_asks_for_what_there_is(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    verb, *words = command.split()[1:]
+    asked = CliRunner().invoke(app, [verb, *words, *(["--dry-run"] if verb == "run" else [])])
+    assert asked.exit_code == 0, asked.output
+
+
+def test_a_claim_names_kept_runs_of_what_its_command_asks() -> None:
+    for claim in CLAIMS:
+        scenario = re.search(r"scenarios/([\w-]+)\.yaml", claim.command)
+        if claim.runs and scenario:
+            assert claim.runs[0].partition("/")[0] == scenario[1]
