@@ -32,7 +32,7 @@ class Plant:
     before: str = ""
     text: str = ""
     probes: tuple[str, ...] = ()
-    """What to look at when it is timed; all if empty."""
+    """What to look at; all if empty."""
 
 
 PLANTS = {
@@ -43,14 +43,14 @@ PLANTS = {
         "engine/python/src/real_socket.rs",
         "        let body = match socket.try_send_quietly(context, outgoing(data)?) {",
         "        for turn in 0..30_u32 {\n            std::hint::black_box(turn);\n        }\n",
-        ("send-burst",),
+        ("send", "send-burst"),
     ),
     "system-call": Plant(
         "a system call more for each send",
         "engine/python/src/real_socket.rs",
         "        let body = match socket.try_send_quietly(context, outgoing(data)?) {",
         "        std::thread::yield_now();\n",
-        ("send-burst",),
+        ("send", "send-burst"),
     ),
     "simulator": Plant(
         "5 % more time for an event of the simulator",
@@ -86,8 +86,7 @@ def fill(folder: Path, name: str, tier: int, given: argparse.Namespace) -> None:
     for run in range(there, given.runs):
         clone = planted(folder, name)
         words = ["check", "--base", "HEAD", "--tier", str(tier), "--seed", str(run + 1), "--json"]
-        if tier == 2:
-            words += [word for probe in PLANTS[name].probes for word in ("--probe", probe)]
+        words += [word for probe in PLANTS[name].probes for word in ("--probe", probe)]
         if given.cache is not None:
             words += ["--cache", str(given.cache.resolve())]
         # The gate that judges is this one, whatever the clone holds.

@@ -68,7 +68,7 @@ def _libraries(base: Point, other: Point, metric: str, against: Control | None, 
         case False:
             return f"{where}{subject} and {theirs} cannot be told apart: a ratio of {estimate_text(ratio)} {beside}"
         case None:
-            return f"{where}{subject} {verb} about {size} {beside}"
+            return f"{where}{subject} {verb} about {size} {beside}; that is too little for a claim"
 
 
 def _interval(ratio: Estimate) -> str:
