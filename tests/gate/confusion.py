@@ -42,7 +42,7 @@ PLANTS = {
         "10 % more time for a send",
         "engine/python/src/real_socket.rs",
         "        let body = match socket.try_send_quietly(context, outgoing(data)?) {",
-        "        for turn in 0..30_u32 {\n            std::hint::black_box(turn);\n        }\n",
+        "        for turn in 0..std::hint::black_box(36_u32) {\n            std::hint::black_box(turn);\n        }\n",
         ("send", "send-burst"),
     ),
     "system-call": Plant(
@@ -56,7 +56,7 @@ PLANTS = {
         "5 % more time for an event of the simulator",
         "engine/virtual/src/agenda.rs",
         "        loop {\n            if self.near.is_empty() && !self.draw() {",
-        "        for turn in 0..10_u32 {\n            std::hint::black_box(turn);\n        }\n",
+        "        for turn in 0..std::hint::black_box(11_u32) {\n            std::hint::black_box(turn);\n        }\n",
         ("simulator", "queue"),
     ),
 }
@@ -98,6 +98,7 @@ def fill(folder: Path, name: str, tier: int, given: argparse.Namespace) -> None:
             raise SystemExit(f"{name}, tier {tier}: {done.stderr.strip()}")
         found = json.loads(done.stdout)
         kept = {key: found[key] for key in ("outcome", "regressions", "unsure", "timed")}
+        kept["counted"] = [row for row in found["counted"] if abs(row["head"] - row["base"]) > 0.005 * row["base"]]
         line = {"plant": name, "tier": tier, "run": run, "base": found["base"], **kept}
         with given.kept.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
