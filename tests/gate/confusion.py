@@ -91,9 +91,8 @@ def fill(folder: Path, name: str, tier: int, given: argparse.Namespace) -> None:
             words += ["--cache", str(given.cache.resolve())]
         # The gate that judges is this one, whatever the clone holds.
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "workbench", *words], cwd=clone, env=environment, capture_output=True, text=True
-        )
+        command = [sys.executable, "-P", "-m", "workbench", *words]
+        done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
         if done.returncode not in (0, 1, 3):
             raise SystemExit(f"{name}, tier {tier}: {done.stderr.strip()}")
         found = json.loads(done.stdout)
