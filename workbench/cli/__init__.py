@@ -21,6 +21,7 @@ from workbench.cli import (
     schema,
     validate,
     verify,
+    zinc,
 )
 
 INTERRUPTED = 130
@@ -50,6 +51,7 @@ app.command("peers")(peers.command)
 app.command("calibrate")(calibrate.command)
 app.command("cat")(cat.command)
 app.add_typer(discovery.app, name="discovery")
+app.add_typer(zinc.app, name="zinc")
 
 
 def main() -> None:

@@ -17,8 +17,9 @@ work.py         tasks that the tree shares out by itself
 node.py         all of it: an endpoint without its sockets
 handlers.py     many messages at once, those of one origin in their order
 endpoint.py     the sockets
+demo.py         a cluster to watch
 
-All but the last are told and asked: they have no clock, no luck and no socket.
+All before the sockets are told and asked: they have no clock, no luck and no socket.
 """
 
 from workbench.apps.zinc.codec import CODECS, JSON, MESSAGEPACK, PROTOBUF, Codec
