@@ -1,6 +1,9 @@
 """Discovery whole, in both worlds: what starts is found, what dies is forgotten, whoever lies harms only itself."""
 
+import contextlib
+import socket
 import subprocess
+import threading
 
 import pytest
 from worlds import BOTH, Stage, on_real_sockets
@@ -189,6 +192,46 @@ def test_what_starts_is_known_in_time_and_what_dies_is_forgotten_in_time(seed: i
         assert start <= came <= start + chosen.interval + chosen.deadline + SLACK
         assert end - chosen.interval <= went <= end + chosen.forget_after + 1e-9
     assert discovery.directory.offers() == ()
+
+
+def test_whoever_answers_a_survey_without_end_crowds_nobody_out() -> None:
+    """It writes the same answer to one survey over and over, as no socket would: what SP has on the wire, by hand."""
+    answer = Offer("flood", "tcp://10.0.0.9:1").answer()
+
+    def flood(address: str, stop: threading.Event) -> None:
+        name, _, port = address.removeprefix("tcp://").rpartition(":")
+        with contextlib.suppress(OSError), socket.create_connection((name, int(port))) as peer:
+            peer.sendall(b"\0SP\0" + (99).to_bytes(2) + bytes(2))
+            peer.recv(8, socket.MSG_WAITALL)
+            while not stop.is_set():
+                survey = peer.recv(int.from_bytes(peer.recv(8, socket.MSG_WAITALL)), socket.MSG_WAITALL)
+                frame = survey[:4] + answer
+                peer.sendall((len(frame).to_bytes(8) + frame) * 20_000)
+
+    async def story(stage: Stage) -> None:
+        chosen = settings(stage)
+        discovery = ServiceDiscovery(stage.world.host("here"), chosen)
+        stop = threading.Event()
+        flooder = threading.Thread(target=flood, args=(discovery.address, stop))
+        flooder.start()
+        honest = [Offer("answer", f"tcp://10.0.0.{number}:1") for number in range(5)]
+        for offer in honest:
+            stage.world.host("honest").spawn(announce(stage.world.host("honest"), offer, chosen.surveys))
+        began = stage.world.now
+        try:
+            for _ in range(50):
+                await discovery.discover()
+                if discovery.directory.stats()["answers"] > 1_000 and len(discovery.directory.offers()) == 6:
+                    break
+            assert discovery.directory.offers("answer") == tuple(sorted(honest))
+            assert len(discovery.directory.offers("flood")) == 1
+            assert stage.world.now - began < 20
+        finally:
+            stop.set()
+            discovery.close()
+            flooder.join(10)
+
+    on_real_sockets(story)
 
 
 @pytest.mark.interop

@@ -184,6 +184,26 @@ def test_copies_become_equal_over_channels_that_lose_and_double(
             assert change.origin != replica.me
 
 
+def test_all_copies_forget_the_same_origins() -> None:
+    root, follower, late = (
+        Replica(bytes([who]) * 16, MESSAGEPACK, lambda _: Record(), max_origins=3, keep_log=4) for who in range(3)
+    )
+    root.handle_promoted(Term(1, root.me))
+    follower.handle_answer(root.answer(follower.question()))
+    for origin, number in [(5, 1), (6, 1), (7, 1), (5, 2), (8, 1), (6, 2), (5, 3), (7, 2)]:
+        root.handle_edit(
+            Message(Kind.EDIT, bytes([origin]) * 16, number, "board", MESSAGEPACK.encode([[["a"], number]]))
+        )
+        for raw in root.poll_downs():
+            follower.handle_ordered(Message.decode(raw), raw)
+    late.handle_answer(root.answer(late.question()))
+    # 6 was silent while 7, 5 and 8 edited: its second edit is nobody's any more.
+    assert root.stats()["applied"] == 7
+    assert root.stats()["early"] == 1
+    assert late.stats()["snapshots"] == 1
+    assert list(root._last) == list(follower._last) == list(late._last)
+
+
 def test_an_edit_is_seen_at_once_and_under_those_of_others_later() -> None:
     root, client = (Replica(bytes([who]) * 16, MESSAGEPACK, lambda _: Record()) for who in range(2))
     root.handle_promoted(Term(1, root.me))

@@ -123,6 +123,37 @@ def test_a_survey_yields_the_answers_that_come_in_time(place):
             one.close()
 
 
+def test_a_survey_ends_for_whoever_is_busy_when_its_time_is_over():
+    with (
+        Surveyor(listen="inproc://busy-survey") as surveyor,
+        Respondent(dial="inproc://busy-survey") as respondent,
+    ):
+        surveyor.wait_for_peers(1, PATIENCE)
+
+        def answer() -> None:
+            respondent.recv(PATIENCE)
+            respondent.send(b"yes", PATIENCE)
+
+        async def ask() -> list[bytes]:
+            found = []
+            async for one in surveyor.asurvey(b"anybody?", deadline=0.2):
+                found.append(one)
+                # Not awaited: nobody waits for an answer at the deadline.
+                time.sleep(0.3)
+            return found
+
+        for awaited in (False, True):
+            thread = threading.Thread(target=answer)
+            thread.start()
+            if awaited:
+                assert asyncio.run(ask()) == [b"yes"]
+            else:
+                for one in surveyor.survey(b"anybody?", deadline=0.2):
+                    assert one == b"yes"
+                    time.sleep(0.3)
+            thread.join()
+
+
 def test_surveys_and_subscriptions_can_be_many_at_once():
     async def main() -> None:
         with (

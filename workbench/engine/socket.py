@@ -46,7 +46,7 @@ from typing import Self
 from workbench._engine import RealSocket
 from workbench.engine.attendant import OnEvent
 from workbench.engine.end import Address, End
-from workbench.engine.errors import OptionError, TimedOut
+from workbench.engine.errors import OptionError, StateError, TimedOut
 from workbench.engine.tls import Tls
 from workbench.engine.waiting import Loop
 from workbench.engine.world import Data, Topic, topic_bytes
@@ -318,16 +318,23 @@ class _Surveys:
         `deadline`, in seconds, is that of this survey and of later ones (None: as before, at first `survey_deadline`).
         """
         self._ask(question, deadline)
-        with contextlib.suppress(TimedOut):
+        # Who was busy with an answer when the deadline passed is told that no survey is under way.
+        with contextlib.suppress(TimedOut, StateError):
             while True:
                 yield self._native.recv(None, self._number)
 
     async def asurvey(self, question: Data, deadline: float | None = None) -> AsyncIterator[bytes]:
         """Ask from asyncio; the same as `survey`."""
         self._ask(question, deadline)
-        with contextlib.suppress(TimedOut):
+        try:
             while True:
                 yield await self._loop.recv(None, self._number)
+        except TimedOut:
+            return
+        except StateError:
+            # Who was busy with an answer when the deadline passed is told that no survey is under way.
+            if self._loop.is_elsewhere():
+                raise
 
     def _ask(self, question: Data, deadline: float | None) -> None:
         if deadline is not None:

@@ -546,7 +546,8 @@ class VirtualSocket:
         if deadline is not None:
             self._native.set_survey_deadline(self._number, deadline, self._context)
         await self.asend(question)
-        with contextlib.suppress(errors.TimedOut):
+        # Who was busy with an answer when the deadline passed is told that no survey is under way.
+        with contextlib.suppress(errors.TimedOut, errors.StateError):
             while True:
                 yield await self.arecv()
 

@@ -102,6 +102,10 @@ class Loop:
             return [first, *self._native.recv_many(limit - 1, 0.0)]
         return [first]
 
+    def is_elsewhere(self) -> bool:
+        """Do tasks of another event loop wait?"""
+        return self._loop is not None and self._loop is not asyncio.get_running_loop() and self._calls > 0
+
     async def _send_in_turn(self, data: Data, timeout: float | None, context: int) -> None:
         if timeout is not None and not timeout >= 0:
             # It says what is wrong.

@@ -59,7 +59,8 @@ class Replica:
     """The documents as the endpoint `me` has them.
 
     `make` makes a document by its name. Kept are the newest `keep_log` entries of the history and at least `keep_own`
-    acknowledged edits of ours, for whoever has lost them.
+    acknowledged edits of ours, for whoever has lost them. Of the newest `max_origins` who have edited it is known how
+    far they are, the same ones in every copy; whoever has been silent for longer must begin anew, as somebody else.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Replica:
         keep_log: int = 10_000,
         keep_own: int = 1_000,
         max_waiting: int = 10_000,
+        max_origins: int = 100_000,
     ) -> None:
         self.me = me
         self.seq = 0
@@ -84,10 +86,12 @@ class Replica:
         self._make = make
         self._keep_own = keep_own
         self._max_waiting = max_waiting
+        self._max_origins = max_origins
         self._reigns = [Reign(NO_TERM, 0)]
         self._documents: dict[str, Document] = {}
         self._views: dict[str, Document] = {}
         self._last: dict[bytes, int] = {}
+        """The count of the last edit of each origin, in the order of these edits: so all copies forget the same."""
         self._log: deque[tuple[int, Message, bytes]] = deque(maxlen=keep_log)
         self._ahead: dict[int, tuple[Message, bytes]] = {}
         self._own: deque[_Own] = deque()
@@ -304,7 +308,10 @@ class Replica:
     def _take(self, message: Message, raw: bytes) -> None:
         """Apply the next entry of the history."""
         self.seq = message.seq
+        self._last.pop(message.origin, None)
         self._last[message.origin] = message.number
+        if len(self._last) > self._max_origins:
+            del self._last[next(iter(self._last))]
         self._log.append((message.seq, message, raw))
         self._counters["applied"] += 1
         try:
