@@ -13,6 +13,7 @@ surveyor.py     ServiceDiscovery: surveys, and resolves
 daemon.py       surveys periodically and tells clients
 service.py      the side that is found
 client.py       asks a daemon, and watches it
+registry.py     etcd and ZooKeeper in place of surveys
 settings.py     intervals and addresses, from the environment too
 """
 
@@ -20,6 +21,7 @@ from workbench.apps.discovery.client import DirectoryClient, DirectoryError
 from workbench.apps.discovery.daemon import Daemon
 from workbench.apps.discovery.directory import Change, Directory
 from workbench.apps.discovery.offer import Malformed, Offer
+from workbench.apps.discovery.registry import Etcd, Registry, RegistryError, ZooKeeper
 from workbench.apps.discovery.resolve import POLICIES, Unknown
 from workbench.apps.discovery.service import announce, serve
 from workbench.apps.discovery.settings import Settings
@@ -32,11 +34,15 @@ __all__ = [
     "Directory",
     "DirectoryClient",
     "DirectoryError",
+    "Etcd",
     "Malformed",
     "Offer",
+    "Registry",
+    "RegistryError",
     "ServiceDiscovery",
     "Settings",
     "Unknown",
+    "ZooKeeper",
     "announce",
     "serve",
 ]
