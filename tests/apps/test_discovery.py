@@ -4,9 +4,10 @@ import contextlib
 import socket
 import subprocess
 import threading
+from statistics import fmean
 
 import pytest
-from worlds import BOTH, Stage, on_real_sockets
+from worlds import BOTH, Stage, in_virtual_time, on_real_sockets
 
 from workbench.apps.discovery import (
     Change,
@@ -192,6 +193,73 @@ def test_what_starts_is_known_in_time_and_what_dies_is_forgotten_in_time(seed: i
         assert start <= came <= start + chosen.interval + chosen.deadline + SLACK
         assert end - chosen.interval <= went <= end + chosen.forget_after + 1e-9
     assert discovery.directory.offers() == ()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_discovery_is_measured_as_it_is_simulated() -> None:
+    """The same churn in both worlds: until when services are known and forgotten, what it costs, what is false."""
+    figures: list[dict[str, float]] = []
+
+    async def story(stage: Stage) -> None:
+        chosen = settings(stage)
+        born: dict[str, float] = {}
+        died: dict[str, float] = {}
+        found: list[float] = []
+        forgotten: list[float] = []
+        false: list[float] = []
+
+        def note(change: Change) -> None:
+            since = (born if change.what == "came" else died)[change.offer.address]
+            (found if change.what == "came" else forgotten).append(stage.world.now - since)
+
+        discovery = ServiceDiscovery(stage.world.host("here"), chosen, on_change=note)
+
+        async def run(host: Host) -> None:
+            with pytest.raises(Closed):
+                await discovery.run()
+
+        async def live(host: Host, number: int) -> None:
+            luck = host.stream(f"life/{number}")
+            for life in range(4):
+                await stage.world.sleep(0.2 + luck.exponential(0.5))
+                place, address = stage.world.host(f"{number}/{life}"), f"tcp://10.0.0.{number}:{life + 1}"
+                born[address] = stage.world.now
+                place.spawn(announce(place, Offer("answer", address), chosen.surveys))
+                await stage.world.sleep(1.0 + luck.exponential(1.0))
+                place.kill()
+                died[address] = stage.world.now
+
+        here = stage.world.host("here")
+        here.spawn(run(here))
+        for number in range(12):
+            here.spawn(live(here, number))
+        began = stage.world.now
+        while len(died) < 48 or discovery.directory.offers():
+            await stage.world.sleep(0.02)
+            known = {offer.address for offer in discovery.directory.offers()}
+            false += [100 * len(known & died.keys()) / len(known)] if known else []
+        spent = stage.world.now - began
+        discovery.close()
+        assert len(found) == len(forgotten) == 48
+        assert max(found) <= chosen.interval + chosen.deadline + 3 * SLACK
+        assert max(forgotten) <= chosen.forget_after + 3 * SLACK
+        figures.append(
+            {
+                "found": fmean(found),
+                "forgotten": fmean(forgotten),
+                "false": fmean(false),
+                "messages": 2 * discovery.directory.stats()["answers"] / spent,
+            }
+        )
+
+    in_virtual_time(story, seed=3)
+    on_real_sockets(story, seed=3)
+    simulated, measured = figures
+    assert measured["found"] == pytest.approx(simulated["found"], abs=0.1)
+    assert measured["forgotten"] == pytest.approx(simulated["forgotten"], abs=0.1)
+    assert measured["false"] == pytest.approx(simulated["false"], abs=6)
+    assert measured["messages"] == pytest.approx(simulated["messages"], rel=0.2)
 
 
 def test_whoever_answers_a_survey_without_end_crowds_nobody_out() -> None:
