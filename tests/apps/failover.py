@@ -1,8 +1,9 @@
 """A host and twenty clients, each a process; the host is killed with -9 while they make 500 edits a second.
 
-    python tests/apps/failover.py [TIMES]
+    python tests/apps/failover.py [TIMES [FILE]]
 
-Plays it so many times (200), tells what became of each, and ends with 1 if anything that is promised was not kept.
+Plays it so many times (200), tells what became of each, and ends with 1 if anything that is promised was not kept. The
+times are kept in the file, if one is named.
 """
 
 import json
@@ -71,7 +72,7 @@ def _until(what: str, condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def main(times: int) -> int:
+def main(times: int, keep: str | None = None) -> int:
     """Play it so many times; return how often something was not as promised."""
     took, late, wrong = [], 0, 0
     for number in range(1, times + 1):
@@ -87,8 +88,13 @@ def main(times: int) -> int:
     print(f"{times - wrong} of {times} with all copies equal, {len(took) - late} promoted in {2 * member.DEADLINE:g} s")
     if took:
         print(f"median {statistics.median(took):.2f} s, longest {max(took):.2f} s")
+    if keep is not None:
+        kept = {"clients": CLIENTS, "heartbeat": member.HEARTBEAT, "deadline": member.DEADLINE, "played": times}
+        Path(keep).write_text(
+            json.dumps(kept | {"wrong": wrong, "promoted_after": [round(one, 2) for one in took]}) + "\n"
+        )
     return wrong + late
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200) > 0)
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200, *sys.argv[2:3]) > 0)
