@@ -173,8 +173,9 @@ class Relay:
         rate: float | None = None,
         loss: float = 0.0,
         seed: int = 0,
+        room: int | None = None,
     ) -> Relay:
-        """Make a link without routes. Raises OptionError or OSError."""
+        """Make a link; `room` bytes of a connection may be on their way. Raises OptionError or OSError."""
 
     def route(self, target: str) -> str:
         """Open a way to `target` ("127.0.0.1:5555"); return where to dial instead."""
@@ -297,11 +298,19 @@ class NativeWorld:
     """
 
     def __new__(
-        cls, seed: int, replication: int = 0, *, window: int = 262_144, story: int | None = None
+        cls,
+        seed: int,
+        replication: int = 0,
+        *,
+        window: int = 262_144,
+        handling: tuple[float, float, float] | None = None,
+        story: int | None = None,
     ) -> NativeWorld:
         """Make an empty world at time 0.
 
-        `window` is how many bytes may be sent on a connection and not be consumed, `story` how many lines to keep.
+        `window` is how many bytes may be sent on a connection and not be consumed, `handling` what it costs a site's
+        program to wake, to take up a message or work that is due, and for each KiB of a message, in seconds (None:
+        nothing), `story` how many lines to keep.
         """
 
     def add_site(

@@ -272,3 +272,23 @@ def test_an_authority_that_is_used_as_a_certificate_is_called_so(certificates):
     with Pull(listen="tls+tcp://127.0.0.1:0", tls=tls) as pull, Push() as push:
         push.dial(pull.addresses[0], tls=Tls(authorities=certificates["ca"], server_name="localhost"))
         assert "CA:FALSE" in next(push.events(PATIENCE)).reason
+
+
+def test_buffers_below_the_queues_can_be_bounded():
+    # The kernel alone takes some MiB of what nobody receives.
+    assert taken_in(0) > 1 << 20
+    assert 16 << 10 < taken_in(16 << 10) < 160 << 10
+
+
+def taken_in(buffer: int) -> int:
+    """How many bytes a connection takes whose queues have room for one message."""
+    with Pull(listen="tcp://127.0.0.1:0", recv_queue=1, buffer=buffer) as pull:
+        push = Push(dial=pull.addresses[0], send_queue=1, buffer=buffer)
+        push.wait_for_peers(1, 10)
+        count = 0
+        with contextlib.suppress(TimedOut):
+            while True:
+                push.send(bytes(1024), timeout=0.1)
+                count += 1
+        push.abort()
+    return count * 1024

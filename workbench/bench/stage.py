@@ -123,7 +123,7 @@ class Links:
         shapes += [(frozenset({name}), site.within) for name, site in scenario.sites.items()]
         for sites, shape in shapes:
             if is_shaped(shape):
-                self._relays[sites] = _relay("-".join(sorted(sites)), shape, seed)
+                self._relays[sites] = _relay("-".join(sorted(sites)), shape, seed, scenario.run.room)
 
     def dials(self, everybody: Cast, addresses: dict[str, str]) -> dict[str, list[tuple[str, int]]]:
         """Whom everybody dials: (address, priority) pairs, through a relay where the link has one."""
@@ -157,9 +157,10 @@ class Links:
         return place if relay is None else relay.route(place)
 
 
-def _relay(name: str, shape: LinkShape, seed: int) -> Relay:
+def _relay(name: str, shape: LinkShape, seed: int, room: int) -> Relay:
     jitter = ("exponential", shape.jitter, 0.0) if shape.jitter else ("constant", 0.0, 0.0)
-    return Relay(name, delay=max(shape.one_way, 1e-9), jitter=jitter, rate=shape.rate, loss=shape.loss, seed=seed)
+    delay = max(shape.one_way, 1e-9)
+    return Relay(name, delay=delay, jitter=jitter, rate=shape.rate, loss=shape.loss, seed=seed, room=room)
 
 
 def _interrupt_links(scenario: Scenario, links: Links, epoch: float, crew: Crew) -> None:

@@ -1,4 +1,4 @@
-"""`workbench calibrate`: what a message costs on this machine, for simulations to count with."""
+"""`workbench calibrate`: what handling a message costs on this machine, for simulations to count with."""
 
 from typing import Annotated
 
@@ -8,11 +8,13 @@ import typer
 def command(
     runs: Annotated[int, typer.Option(min=2, help="How often it is measured, each time in fresh processes.")] = 5,
 ) -> None:
-    """Measure what a message costs beyond its wire, and say how a scenario counts with it."""
-    from workbench.bench.calibrate import handling
+    """Measure what it costs a program to handle messages, and say how a scenario counts with it."""
+    from workbench.bench.calibrate import costs
     from workbench.results.wording import full_text
 
-    found = handling(runs)
-    assert found.value is not None
-    typer.echo(f"a message costs {full_text(found)} here, beyond its wire; in a scenario, or with --set:")
-    typer.echo(f"  run.handling={found.value * 1e6:.0f}us")
+    found = costs(runs)
+    typer.echo(f"to wake a program that sleeps      {full_text(found.wake)}")
+    typer.echo(f"to take up a message, or work      {full_text(found.step)}")
+    typer.echo(f"for each KiB of it, at either end  {full_text(found.kib)}")
+    typer.echo("in a scenario, or with --set:")
+    typer.echo(f"  run.handling='{found.words()}'")

@@ -10,7 +10,7 @@ async def main() -> None:
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -24,12 +24,21 @@ __all__ = ["Meter", "RealHost", "RealWorld", "Stream"]
 
 class RealWorld:
     """A world in real time. Its time begins at `epoch`, a moment of `time.monotonic`, which may lie ahead.
+    Every socket of its hosts has these `options`, unless it is opened with others.
 
     The first behaviour that fails ends the world: `run` and leaving the context raise its exception, whatever it is.
     """
 
-    def __init__(self, *, seed: int = 0, replication: int = 0, epoch: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        replication: int = 0,
+        epoch: float | None = None,
+        options: Mapping[str, float | str] | None = None,
+    ) -> None:
         self.seed = seed
+        self.options = dict(options or {})
         self.replication = replication
         self.epoch = time.monotonic() if epoch is None else epoch
         self.observations: list[tuple[str, float, str]] = []
@@ -139,7 +148,7 @@ class RealHost:
         """Open a socket; it is aborted when the host is killed."""
         self._sockets = [socket for socket in self._sockets if not socket.closed]
         make: Callable[..., Socket] = CLASSES[kind]
-        socket = make(**options)
+        socket = make(**self._world.options | options)
         self._sockets.append(socket)
         return socket
 

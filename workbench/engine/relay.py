@@ -12,7 +12,8 @@ class Relay:
     """Lets bytes pass between programs of this machine as a link would: later, slower, or not at all.
 
     One relay is one link in both directions; everything routed over it shares its rate and its cuts. It lives as long
-    as the object. Seconds, bits per second, and the probability that a segment of 1,448 bytes is lost and sent again.
+    as the object. Seconds, bits per second, and the probability that a segment of 1,448 bytes is lost and sent again;
+    `room` is how many bytes of a connection may be on their way (None: 4 MiB), with small buffers at both ends.
     """
 
     def __init__(
@@ -24,8 +25,9 @@ class Relay:
         rate: float | None = None,
         loss: float = 0.0,
         seed: int = 0,
+        room: int | None = None,
     ) -> None:
-        self._native = _engine.Relay(name, delay=delay, jitter=jitter, rate=rate, loss=loss, seed=seed)
+        self._native = _engine.Relay(name, delay=delay, jitter=jitter, rate=rate, loss=loss, seed=seed, room=room)
 
     def route(self, target: str) -> str:
         """Open a way over the link to `target` ("127.0.0.1:5555"); return the address to dial instead."""

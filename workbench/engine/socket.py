@@ -34,6 +34,8 @@ reconnect_min, _max     0.01, 1  bounds of the wait before a lost or refused con
 handshake_timeout       5 s      the whole time that a new connection may take until both sides have greeted
 spin                    50e-6 s  how long to look for an answer before going to sleep, where it pays; 0: not at all
 gather                  50e-6 s  how long messages of a burst may wait to be written together; 0: not at all
+buffer                  0        bytes that a connection buffers below the queues at each end and in each direction: the
+                                 kernel holds about twice, the engine once as many; 0: what the kernel likes, some MiB
 ======================= ======== ============================================================================
 
 Note: PUB, BUS, SURVEYOR and RESPONDENT drop the new message unless told otherwise, REP waits.

@@ -18,6 +18,7 @@ either, faster still: `add_station`, `add_crowd`.
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from dataclasses import astuple
 from heapq import heappop
 from math import inf
 from typing import Any, TypeAlias
@@ -29,6 +30,7 @@ from simpy.events import Event, EventPriority, Process
 from workbench._engine import NativeWorld, Stream
 from workbench.engine import errors
 from workbench.engine.forward import Forward
+from workbench.engine.handling import Handling
 from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.window import Window
 from workbench.engine.world import Data, Kind, Topic, WhenFull, duration, observation, topic_bytes
@@ -42,17 +44,28 @@ class VirtualWorld(simpy.Environment):
     """A world in virtual time, in seconds since it began.
 
     `seed` and `replication` decide all its luck. `window` is how many bytes may be sent on a connection and not be
-    consumed, `story` how many lines of its story to keep (None: no story).
+    consumed, `handling` what it costs a site's program to handle messages (None: nothing, and no host gets in another's
+    way), `story` how many lines of its story to keep (None: no story).
 
     The first behaviour that fails ends `run` with its own exception.
     """
 
-    def __init__(self, *, seed: int = 0, replication: int = 0, window: int = 262_144, story: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        replication: int = 0,
+        window: int = 262_144,
+        handling: Handling | None = None,
+        story: int | None = None,
+    ) -> None:
         super().__init__(initial_time=0.0)
         self.seed = seed
         self.replication = replication
         self.observations: list[tuple[str, float, str]] = []
-        self._native = NativeWorld(seed, replication, window=window, story=story)
+        self._native = NativeWorld(
+            seed, replication, window=window, handling=None if handling is None else astuple(handling), story=story
+        )
         self._sites: dict[str, int] = {}
         self._hosts: dict[str, VirtualHost] = {}
         self._workloads: dict[str, int] = {}
@@ -458,7 +471,8 @@ class VirtualHost:
 
     def socket(self, kind: Kind, **options: float | str) -> "VirtualSocket":
         """Open a socket; it is gone when the host is killed. Options are those of `workbench.engine.Socket`; those that
-        concern real time only (`spin`, `gather`) change nothing here. Raises OptionError, or Closed on a dead host.
+        concern the real world only (`spin`, `gather`, `buffer`) change nothing here. Raises OptionError, or Closed on a
+        dead host.
         """
         return VirtualSocket(self._world, self._world._native.open_socket(self.number, kind, **options))
 

@@ -63,13 +63,13 @@ class Client:
     receivers: int = 1
     """How many receive each message in the end, or are asked by each survey."""
 
-    async def ask(self) -> None:
-        """Ask once; count what becomes of it."""
+    async def ask(self, moment: float | None = None) -> None:
+        """Ask once; count what becomes of it. Time is counted from `moment`, when it was meant to be (None: now)."""
         world = self.host.world
         conversation = self.idle.pop() if self.idle else self.socket.context()
         sequence = body.sequence_of(self.part.number, self.count)
         self.count += 1
-        sent_at = world.now
+        sent_at = world.now if moment is None else moment
         self.meter.sent(sent_at)
         try:
             await conversation.asend(body.request(sequence, self.workload.size), self.workload.timeout)
@@ -101,13 +101,13 @@ class Client:
 class Surveyor(Client):
     """One that asks everybody."""
 
-    async def ask(self) -> None:
+    async def ask(self, moment: float | None = None) -> None:
         """Survey once; the deadline decides what counts, and who is late is heard nevertheless."""
         world = self.host.world
         conversation = self.idle.pop() if self.idle else self.socket.context()
         sequence = body.sequence_of(self.part.number, self.count)
         self.count += 1
-        sent_at = world.now
+        sent_at = world.now if moment is None else moment
         left = self.receivers
         self.meter.sent(sent_at)
         try:
@@ -230,7 +230,7 @@ async def _open(client: Client, moments: Iterator[float], until: float) -> None:
         if moment >= until:
             return
         await world.sleep(max(0.0, moment - world.now))
-        client.host.spawn(client.ask())
+        client.host.spawn(client.ask(moment))
 
 
 async def _closed(client: Client, load: Load, luck: Stream, until: float) -> None:

@@ -545,7 +545,7 @@ class Subscriptions(Model):
 class Service(Model):
     """What answers requests (pattern reply) or takes messages in (pattern collect)."""
 
-    at: dict[str, Annotated[int, *count("the number of instances", 1, 10_000)]] = Field(
+    at: dict[str, Annotated[int, *count("the number of instances", 1, 100_000)]] = Field(
         description="Where it runs: site -> number of instances, each on a host of its own.",
         examples=[{"new-york": 2}],
     )
@@ -861,6 +861,32 @@ class Replications(Model):
         return _also(cls, core, handler, {"type": "integer", "minimum": 1, "maximum": 1000})
 
 
+class Handling(Model):
+    """What it costs a program to handle messages."""
+
+    wake: Duration = Field(
+        default=0.0,
+        description="Until a program that slept is awake. One that is busy need not be woken.",
+        examples=["60 us"],
+    )
+    step: Duration = Field(
+        default=0.0,
+        description="To take up a message that has arrived, or work that has become due, and do what comes of it.",
+        examples=["28 us"],
+    )
+    kib: Duration = Field(default=0.0, description="For each KiB of a message, at either end.", examples=["0.3 us"])
+
+    @classmethod
+    def spelled_out(cls, short: Any) -> dict[str, Any]:
+        """The step alone."""
+        return {} if isinstance(short, dict) else {"step": short}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _step_alone(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | Handling) else {"step": value}
+
+
 class Run(Model):
     """How long, how often, from which seed, in which world."""
 
@@ -892,11 +918,19 @@ class Run(Model):
     seed: Annotated[int, *count("the seed", 0, 2**53)] = Field(
         default=1, description="The same seed gives the same virtual run, bit for bit."
     )
-    handling: Duration = Field(
-        default=0.0,
-        description="Virtual world only: what each message costs beyond its wire, as 'workbench calibrate' measures it "
-        "on this machine. It is added to the delay of every link.",
-        examples=["90 us"],
+    handling: Handling = Field(
+        default=Handling(),
+        description="Virtual world only: what it costs a site's program to handle messages, as 'workbench calibrate' "
+        "measures it on this machine. All hosts of a site are then played by one program, as in the real world, which "
+        "does one thing at a time. Nothing unless given; a time alone is the step.",
+        examples=[{"wake": "40 us", "step": "28 us"}],
+    )
+    room: Size = Field(
+        default=262_144,
+        description="How many bytes a connection holds in each direction between the queues at its ends: what is on "
+        "its way, and in the buffers of the operating system. In the real world buffers are set so that it is about "
+        "that much.",
+        examples=["256 KiB"],
     )
     world: World = Field(
         default="virtual",

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from workbench.engine.forward import Forward
+from workbench.engine.handling import Handling
 from workbench.engine.rhythm import NOTHING, Drawn, Rhythm
 from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.model import custom
 from workbench.model.applications import Applications
 from workbench.model.cast import Cast, Part, cast
 from workbench.model.failures import down_share, happenings
+from workbench.model.links import is_shaped
 from workbench.model.measure import BINS, Reading, measure, observed, window_of
 from workbench.model.players import Players, settled
 from workbench.model.service import SERVES
@@ -20,6 +22,7 @@ from workbench.results import Replication
 from workbench.scenario import Distribution, LinkShape, Load, Scenario, Service, Workload
 from workbench.scenario.durations import durations
 from workbench.scenario.schema import LIBRARY_QUEUES
+from workbench.scenario.schema import Handling as Costs
 
 
 def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
@@ -29,7 +32,7 @@ def replicate(scenario: Scenario, point: int, index: int, seed: int) -> Replicat
     the books do not balance at the end.
     """
     started = time.perf_counter()
-    stage = Stage(scenario, VirtualWorld(seed=seed, replication=index))
+    stage = Stage(scenario, world_of(scenario, seed, index))
     try:
         stage.world.run(until=scenario.run.duration)
     except (Exception, SystemExit) as error:
@@ -59,7 +62,7 @@ def batches(scenario: Scenario, point: int, seed: int) -> list[Replication]:
     Each batch is told like a replication, of what was answered in it; its index is its place. Raises as `replicate`
     does.
     """
-    stage = Stage(scenario, VirtualWorld(seed=seed, replication=0))
+    stage = Stage(scenario, world_of(scenario, seed, 0))
     begin, count = scenario.run.measured_from, scenario.run.batches
     length = (scenario.run.duration - begin) / count
     if begin > 0:
@@ -98,6 +101,14 @@ def again(scenario: Scenario, point: int, index: int, seed: int) -> Replication:
     return replicate(scenario, point, index, seed)
 
 
+def world_of(scenario: Scenario, seed: int, replication: int, *, story: int | None = None) -> VirtualWorld:
+    """An empty world as the scenario's run asks for."""
+    costs = scenario.run.handling
+    handling = None if costs == Costs() else Handling(costs.wake, costs.step, costs.kib)
+    return VirtualWorld(seed=seed, replication=replication, window=scenario.run.room, handling=handling, story=story)
+
+
+LOOPBACK = LinkShape.model_validate({"delay": "0 s"})
 SHORTEST_DELAY = 5e-6
 """Seconds. Nothing is instantaneous: with a delay of zero a closed load would ask without end at one moment.
 
@@ -174,9 +185,9 @@ class Stage:
 
     def _build(self) -> None:
         for name, site in self.scenario.sites.items():
-            self.world.site(name, **shape(site.within, self.scenario.run.handling))
+            self.world.site(name, **self._shape(site.within))
         for link in self.scenario.every_link:
-            self.world.link(*link.between, **shape(link, self.scenario.run.handling))
+            self.world.link(*link.between, **self._shape(link))
         for part in self.cast.parts:
             self._host(part)
 
@@ -192,6 +203,15 @@ class Stage:
             self._host(part).play(players.workload(part, dials))
         if workload.behaviour is None:
             self._metered.append(name)
+
+    def _shape(self, link: LinkShape) -> dict[str, Any]:
+        """A declared link as the virtual world takes it.
+
+        The delay that stands for a network within a site stands for what it costs to handle a message, too. Where that
+        is counted, what is left of it is the loopback.
+        """
+        counted = self.scenario.run.handling != Costs()
+        return shape(LOOPBACK if counted and not is_shaped(link) else link)
 
     def _serve(self, name: str, service: Service) -> None:
         parts = self.cast.of("service", name)
@@ -339,10 +359,10 @@ def _done_to_link(action: str, one_way: bool) -> str:
     return {"cut": "mute", "heal": "unmute"}.get(action, action) if one_way else action
 
 
-def shape(link: LinkShape, handling: float = 0.0) -> dict[str, Any]:
-    """A declared link as the virtual world takes it, with what messages cost in seconds; see SHORTEST_DELAY."""
+def shape(link: LinkShape) -> dict[str, Any]:
+    """A declared link as the virtual world takes it; see SHORTEST_DELAY."""
     return {
-        "delay": max(link.one_way + handling, SHORTEST_DELAY),
+        "delay": max(link.one_way, SHORTEST_DELAY),
         "jitter": ("exponential", link.jitter, 0.0) if link.jitter else ("constant", 0.0, 0.0),
         "rate": link.rate,
         "loss": link.loss,

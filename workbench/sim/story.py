@@ -9,9 +9,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
 
-from workbench.engine.virtual import VirtualWorld
 from workbench.scenario import Scenario
-from workbench.sim.replication import Stage
+from workbench.sim.replication import Stage, world_of
 
 LINES = 20_000
 """Scenes that are kept: the last ones."""
@@ -23,7 +22,7 @@ MOST_HOSTS = 200
 
 def told(scenario: Scenario, seed: int, index: int = 0) -> tuple[list[str], dict[str, str]]:
     """The scenes around the first fault, or after the warm-up, of one replication; and the site of each host."""
-    world = VirtualWorld(seed=seed, replication=index, story=LINES)
+    world = world_of(scenario, seed, index, story=LINES)
     stage = Stage(scenario, world)
     faults = [event.at for event in scenario.fault_events()]
     until = min(scenario.run.duration, min(faults, default=scenario.run.measured_from) + AFTER)

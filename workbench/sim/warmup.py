@@ -6,12 +6,11 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
-from workbench.engine.virtual import VirtualWorld
 from workbench.model.progress import Progress, silent
 from workbench.scenario import Scenario, ScenarioError, SweepPoint
 from workbench.scenario.problem import Problem
 from workbench.sim.executor import Executor
-from workbench.sim.replication import Stage
+from workbench.sim.replication import Stage, world_of
 
 PILOTS = 5
 """Runs of each point that are averaged."""
@@ -82,7 +81,7 @@ def mser5(values: Sequence[float]) -> int | None:
 def _pilot(scenarios: Sequence[Scenario], seed: int, task: tuple[int, int]) -> list[tuple[float, int]]:
     """Of each piece of a run: the sum of the latencies of what was sent in it, and how many they are."""
     number, index = task
-    stage = Stage(_with(scenarios[number], 0.0), VirtualWorld(seed=seed, replication=index), bins=BINS)
+    stage = Stage(_with(scenarios[number], 0.0), world_of(scenarios[number], seed, index), bins=BINS)
     stage.world.run(until=stage.scenario.run.duration)
     found = [(0.0, 0)] * BINS
     for reading in stage.readings():

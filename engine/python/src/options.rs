@@ -37,6 +37,7 @@ pub(crate) fn socket_options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) 
             "gather" => options.gather = span(py, &name, &value)?,
             "max_connections" => options.max_connections = whole(py, &name, &value)?,
             "max_half_open" => options.max_half_open = whole(py, &name, &value)?,
+            "buffer" => options.buffer = whole(py, &name, &value)?,
             "priority" | "recv_priority" | "admit" => {
                 let text = format!("{name} belongs to an endpoint: socket.dial(address, {name}=…)");
                 return Err(error(py, "OptionError", text));
@@ -107,7 +108,7 @@ fn tls_options((authorities, certificate, key, server_name): Tls) -> TlsOptions 
     TlsOptions { authorities, certificate, key, server_name }
 }
 
-const OPTION_NAMES: [&str; 20] = [
+const OPTION_NAMES: [&str; 21] = [
     "send_queue",
     "recv_queue",
     "queue_bytes",
@@ -128,4 +129,5 @@ const OPTION_NAMES: [&str; 20] = [
     "handshake_timeout",
     "spin",
     "gather",
+    "buffer",
 ];

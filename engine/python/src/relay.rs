@@ -21,7 +21,8 @@ struct PyRelay {
 #[pymethods]
 impl PyRelay {
     #[new]
-    #[pyo3(signature = (name, *, delay, jitter=("constant", 0.0, 0.0), rate=None, loss=0.0, seed=0))]
+    #[pyo3(signature = (name, *, delay, jitter=("constant", 0.0, 0.0), rate=None, loss=0.0, seed=0, room=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
         name: &str,
@@ -30,6 +31,7 @@ impl PyRelay {
         rate: Option<f64>,
         loss: f64,
         seed: u64,
+        room: Option<usize>,
     ) -> PyResult<PyRelay> {
         let wrong = |text: String| error(py, "OptionError", text);
         let options = LinkOptions {
@@ -38,7 +40,7 @@ impl PyRelay {
             rate: rate.map(|bits| bits as u64),
             loss,
         };
-        match Relay::new(options, seed, name) {
+        match Relay::new(options, seed, name, room) {
             Ok(relay) => Ok(PyRelay { relay }),
             Err(RelayError::Link(bad)) => Err(wrong(bad.to_string())),
             Err(RelayError::System(bad)) => Err(bad.into()),

@@ -8,9 +8,9 @@ use pyo3::types::{PyBytes, PyDict};
 use sp_link::LinkOptions;
 use sp_proto::{Answer, ContextId, EndpointOptions, Kind, Ticket, Time};
 use sp_virtual::{
-    Choice, ClientPlan, CrowdId, CrowdPlan, Fault, ForwardPlan, HostId, InstancePlan, Load, Outcome, OutsideTicket,
-    Progress, ServiceId, ServicePlan, SiteId, SocketId, StationId, StationPlan, WhenFull, WorkloadId, WorkloadPlan,
-    World, WorldError, WorldOptions,
+    Choice, ClientPlan, CrowdId, CrowdPlan, Fault, ForwardPlan, Handling, HostId, InstancePlan, Load, Outcome,
+    OutsideTicket, Progress, ServiceId, ServicePlan, SiteId, SocketId, StationId, StationPlan, WhenFull, WorkloadId,
+    WorkloadPlan, World, WorldError, WorldOptions,
 };
 
 use crate::errors::{error, name_of};
@@ -46,10 +46,25 @@ type Notice = (&'static str, u32);
 #[pymethods]
 impl NativeWorld {
     #[new]
-    #[pyo3(signature = (seed, replication=0, *, window=262_144, story=None))]
-    fn new(seed: u64, replication: u64, window: usize, story: Option<usize>) -> NativeWorld {
-        let options = WorldOptions { seed, replication, window: window.max(1), story };
-        NativeWorld { world: Mutex::new(World::new(options)) }
+    #[pyo3(signature = (seed, replication=0, *, window=262_144, handling=None, story=None))]
+    fn new(
+        py: Python<'_>,
+        seed: u64,
+        replication: u64,
+        window: usize,
+        handling: Option<(f64, f64, f64)>,
+        story: Option<usize>,
+    ) -> PyResult<NativeWorld> {
+        let handling = match handling {
+            None => None,
+            Some((wake, step, kib)) => Some(Handling {
+                wake: seconds(py, "wake", wake)?,
+                step: seconds(py, "step", step)?,
+                kib: seconds(py, "kib", kib)?,
+            }),
+        };
+        let options = WorldOptions { seed, replication, window: window.max(1), handling, story };
+        Ok(NativeWorld { world: Mutex::new(World::new(options)) })
     }
 
     #[pyo3(signature = (name, *, delay, jitter=Drawn::nothing(), rate=None, loss=0.0))]

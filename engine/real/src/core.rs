@@ -116,7 +116,7 @@ impl Core {
         Core {
             lookups: Lookups::new(bell.clone()),
             looking_up: 0,
-            door: Door { kind: socket.kind(), bell },
+            door: Door { kind: socket.kind(), bell, buffer: options.buffer },
             gather: Gather::new(if gathers(socket.kind()) { options.gather } else { Duration::ZERO }),
             spin: Spin::new(options.spin),
             socket,
@@ -583,7 +583,10 @@ impl Core {
                 return;
             };
             match listener.accept() {
-                Ok(Some(stream)) => self.take_in(now, stream, key),
+                Ok(Some(mut stream)) => {
+                    stream.limit(self.door.buffer);
+                    self.take_in(now, stream, key);
+                }
                 Ok(None) => return,
                 Err(error) => {
                     // Most likely there are no descriptors left. The connection is still there, so the listener would be
@@ -681,7 +684,8 @@ impl Core {
 
     fn connect_to(&mut self, now: Time, key: usize, place: &Place) {
         match Stream::dial(place, &self.door) {
-            Ok(stream) => {
+            Ok(mut stream) => {
+                stream.limit(self.door.buffer);
                 let phase = if matches!(place, Place::Network(_)) { Phase::Connecting } else { Phase::Greeting };
                 self.begin(now, stream, key, phase);
             }

@@ -41,6 +41,8 @@ pub struct Relay {
     desk: Arc<Desk>,
     thread: Option<JoinHandle<()>>,
     generation: u64,
+    /// Of its connections, in the kernel.
+    buffer: usize,
 }
 
 /// Why a relay could not be made.
@@ -63,15 +65,17 @@ pub struct RelayStats {
     pub refused: u64,
     /// Bytes carried, both directions.
     pub bytes: u64,
-    /// Times that a sender was not read from because 4 MiB of it were under way.
+    /// Times that a sender was not read from because too much of it was under way.
     pub held_back: u64,
     /// The latest that a piece was delivered after its time, in nanoseconds.
     pub latest: u64,
 }
 
 impl Relay {
-    /// A relay without routes. `name` and `seed` decide the link's luck.
-    pub fn new(options: LinkOptions, seed: u64, name: &str) -> Result<Relay, RelayError> {
+    /// A relay without routes. `name` and `seed` decide the link's luck. `room` is how many bytes of a connection may be
+    /// on their way in each direction, 1 or more; none for 4 MiB. With it the relay's own buffers are small, and it holds
+    /// the sender back as soon as the receiver takes no more, so that it adds little to what the two of them buffer.
+    pub fn new(options: LinkOptions, seed: u64, name: &str, room: Option<usize>) -> Result<Relay, RelayError> {
         let luck = Luck::new(seed, 0);
         let links = [
             Link::new(options.clone(), luck.stream(&format!("{name}/there")))?,
@@ -86,17 +90,19 @@ impl Relay {
             poller,
             links,
             round_trip,
+            room,
             routes: Vec::new(),
             tunnels: Slab::new(),
             stats: RelayStats::default(),
         };
         let thread = thread::Builder::new().name("sp-relay".into()).spawn(move || work.run())?;
-        Ok(Relay { desk, thread: Some(thread), generation: fork::generation() })
+        Ok(Relay { desk, thread: Some(thread), generation: fork::generation(), buffer: buffer_beside(room) })
     }
 
     /// Opens a way over the link to `target`; returns where to dial instead.
     pub fn route(&self, target: SocketAddr) -> Result<SocketAddr, RelayError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        tcp::limit(&listener, self.buffer);
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         self.order(Order::Route(listener, target));
@@ -165,6 +171,7 @@ struct Work {
     poller: Poller,
     links: [Link; 2],
     round_trip: Duration,
+    room: Option<usize>,
     routes: Vec<(TcpListener, SocketAddr)>,
     tunnels: Slab<Tunnel>,
     stats: RelayStats,
@@ -325,7 +332,7 @@ impl Work {
         let Some(end) = tunnel.ends[side].as_ref() else {
             return;
         };
-        if lane.finished || lane.under_way >= WINDOW {
+        if lane.finished || lane.is_full(self.room) {
             return;
         }
         let piece = match (&end.stream).read(scratch) {
@@ -338,7 +345,7 @@ impl Work {
         lane.finished = !matches!(piece, Piece::Bytes(_));
         lane.under_way += size;
         self.stats.bytes += size as u64;
-        self.stats.held_back += u64::from(lane.under_way >= WINDOW);
+        self.stats.held_back += u64::from(lane.is_full(self.room));
         let leaves = if side == BACK { now().max(tunnel.answer_at) } else { now() };
         lane.channel.offer(&mut self.links[side], leaves.as_nanos(), size, piece);
     }
@@ -366,7 +373,7 @@ impl Work {
         let tunnel = &mut self.tunnels[key];
         if tunnel.dial_at.is_some_and(|at| at <= now) && !is_cut {
             tunnel.dial_at = None;
-            let making = tcp::dial(tunnel.target).and_then(|stream| {
+            let making = tcp::dial(tunnel.target, buffer_beside(self.room)).and_then(|stream| {
                 self.poller.add(stream.as_fd(), TUNNEL | (key << 1 | BACK) as u64, Interest::WRITE)?;
                 Ok(stream)
             });
@@ -383,11 +390,13 @@ impl Work {
                 continue;
             };
             let lane = &mut tunnel.lanes[way];
+            // What waits for its receiver is not late.
+            let waits = !lane.arrived.is_empty();
             while let Some(due) = lane.channel.poll_timeout(&self.links[way])
                 && let Some(piece) = lane.channel.poll(&self.links[way], now.as_nanos())
             {
                 // What came before the target was dialled had to wait for that.
-                if due >= tunnel.dialled.as_nanos() {
+                if due >= tunnel.dialled.as_nanos() && !waits {
                     self.stats.latest = self.stats.latest.max(now.as_nanos() - due);
                 }
                 lane.arrived.push_back(piece);
@@ -406,7 +415,7 @@ impl Work {
         let tunnel = &mut self.tunnels[key];
         for side in [THERE, BACK] {
             let wanted = Interest {
-                read: !tunnel.lanes[side].finished && tunnel.lanes[side].under_way < WINDOW,
+                read: !tunnel.lanes[side].finished && !tunnel.lanes[side].is_full(self.room),
                 write: !tunnel.lanes[1 - side].arrived.is_empty(),
                 once: false,
             };
@@ -464,6 +473,11 @@ impl End {
 }
 
 impl Lane {
+    /// Must the sender wait?
+    fn is_full(&self, room: Option<usize>) -> bool {
+        self.under_way >= room.unwrap_or(WINDOW) || (room.is_some() && !self.arrived.is_empty())
+    }
+
     /// Hands over what has arrived, as far as the kernel takes it; false if the connection is broken.
     fn deliver(&mut self, receiver: &TcpStream) -> bool {
         while let Some(piece) = self.arrived.front_mut() {
@@ -502,7 +516,12 @@ impl Piece {
     }
 }
 
-/// Bytes of one connection and direction that may be under way.
+/// Buffers that are small beside the room; 0 leaves them to the kernel.
+fn buffer_beside(room: Option<usize>) -> usize {
+    room.map_or(0, |room| (room / 16).max(1))
+}
+
+/// Bytes of one connection and direction that may be under way, if nobody says how many.
 const WINDOW: usize = 4 << 20;
 const THERE: usize = 0;
 const BACK: usize = 1;

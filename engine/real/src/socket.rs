@@ -55,6 +55,10 @@ pub struct SocketOptions {
     /// Connections of one listener that may be open at once before they have greeted, 1 or more. Default 1,024. If there
     /// are more, the oldest is given up.
     pub max_half_open: usize,
+    /// Bytes that a connection buffers below the queues, at each end and in each direction. The kernel, which is asked
+    /// for so many, holds about twice as many, and the engine itself once. Default 0: the kernel decides by what goes on,
+    /// and may hold several MiB.
+    pub buffer: usize,
 }
 
 /// What a socket in the real world has done so far.
@@ -648,6 +652,7 @@ impl Default for SocketOptions {
             gather: Duration::from_micros(50),
             max_connections: 16_384,
             max_half_open: 1_024,
+            buffer: 0,
         }
     }
 }

@@ -43,11 +43,13 @@ pub(crate) enum Listener {
     Inproc(inproc::Listener),
 }
 
-/// The end of a socket that other sockets of this process ring at.
+/// The end of a socket that other sockets of this process ring at, and what it wants of its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     pub(crate) kind: Kind,
     pub(crate) bell: Arc<Bell>,
+    /// Bounds what is buffered below the queues; 0 does not.
+    pub(crate) buffer: usize,
 }
 
 /// What can be connected to without asking anybody.
@@ -72,7 +74,7 @@ impl Listener {
     pub(crate) fn bind(address: &Address, door: &Door) -> io::Result<Listener> {
         match address.transport {
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                tcp::Listener::bind(address).map(Listener::Tcp)
+                tcp::Listener::bind(address, door.buffer).map(Listener::Tcp)
             }
             Transport::Ipc => ipc::Listener::bind(address).map(Listener::Ipc),
             Transport::Inproc => inproc::Listener::bind(address, door).map(Listener::Inproc),
@@ -111,9 +113,16 @@ impl Stream {
     /// Begins to connect.
     pub(crate) fn dial(place: &Place, door: &Door) -> io::Result<Stream> {
         match place {
-            Place::Network(target) => tcp::dial(*target).map(Stream::Bytes),
+            Place::Network(target) => tcp::dial(*target, door.buffer).map(Stream::Bytes),
             Place::File(path) => ipc::dial(path).map(Stream::Bytes),
             Place::Name(name) => inproc::Stream::dial(name, door).map(Stream::Inproc),
+        }
+    }
+
+    /// Bounds what is buffered below the queues, where anything is.
+    pub(crate) fn limit(&mut self, buffer: usize) {
+        if let Stream::Bytes(carrier) = self {
+            carrier.limit(buffer);
         }
     }
 }

@@ -223,7 +223,7 @@ fn much_passes_unharmed_in_both_directions() {
 fn a_rate_is_not_exceeded() {
     // 100,000 bytes at 8 Mbit/s take a tenth of a second to be put on the line.
     let options = LinkOptions { delay: Duration::from_millis(1), rate: Some(8_000_000), ..LinkOptions::default() };
-    let relay = Relay::new(options, 1, "rate").unwrap();
+    let relay = Relay::new(options, 1, "rate", None).unwrap();
     let listener = TcpListener::bind(LOCALHOST).unwrap();
     let mut near = connect(relay.route(listener.local_addr().unwrap()).unwrap());
     let mut far = listener.accept().unwrap().0;
@@ -248,7 +248,7 @@ fn a_relay_that_is_dropped_closes_what_it_carries() {
 
 #[test]
 fn a_link_that_cannot_be_is_refused() {
-    let refused = Relay::new(LinkOptions { loss: 2.0, ..LinkOptions::default() }, 1, "lost");
+    let refused = Relay::new(LinkOptions { loss: 2.0, ..LinkOptions::default() }, 1, "lost", None);
     assert!(refused.unwrap_err().to_string().contains("loss"));
 }
 
@@ -274,7 +274,7 @@ impl Echo {
 
 /// A link of this delay in each direction, and nothing else.
 fn relay(delay: Duration) -> Relay {
-    Relay::new(LinkOptions { delay, ..LinkOptions::default() }, 1, "test").unwrap()
+    Relay::new(LinkOptions { delay, ..LinkOptions::default() }, 1, "test", None).unwrap()
 }
 
 /// Where to dial to reach a socket of ours over the relay.

@@ -109,9 +109,11 @@ impl Network {
         self.connections.iter().filter(|(_, connection)| uses(connection)).map(|(id, _)| id).collect()
     }
 
-    /// Every message ever sent is delivered, discarded or still there, and every window is counted right.
-    pub(crate) fn audit(&self) -> Result<(), String> {
-        let there: u64 = self.connections.iter().map(|(_, connection)| connection.messages() as u64).sum();
+    /// Every message ever sent is delivered, discarded or still there, and every window is counted right. `arrived` are
+    /// the messages that a program has not taken up yet: for which end, and how large.
+    pub(crate) fn audit(&self, arrived: &[(ConnectionId, Side, usize)]) -> Result<(), String> {
+        let travelling: u64 = self.connections.iter().map(|(_, connection)| connection.messages() as u64).sum();
+        let there = travelling + arrived.len() as u64;
         let Traffic { sent, delivered, discarded } = self.traffic;
         if sent != delivered + discarded + there {
             return Err(format!(
@@ -120,7 +122,9 @@ impl Network {
         }
         for (id, connection) in self.connections.iter().filter(|(_, connection)| connection.is_up()) {
             for side in [Side::Dialer, Side::Listener] {
-                let (way, counted) = (connection.way(side), connection.way(side).recount(connection.end(side.other())));
+                let here = arrived.iter().filter(|(at, to, _)| (*at, *to) == (id, side.other()));
+                let way = connection.way(side);
+                let counted = way.recount(connection.end(side.other())) + here.map(|(_, _, size)| size).sum::<usize>();
                 if way.unconsumed != counted {
                     return Err(format!("{id:?}: {side:?} counts {} bytes, there are {counted}", way.unconsumed));
                 }

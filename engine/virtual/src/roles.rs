@@ -149,6 +149,10 @@ impl Roles {
         instance.map(|instance| instance.busy).ok_or(WorldError::Unknown { what: "instance", number: id.0 })
     }
 
+    pub(crate) fn site_of(&self, instance: u32) -> SiteId {
+        self.instances[instance as usize].site
+    }
+
     pub(crate) fn gave_up(&self, id: InstanceId) -> Result<Option<Time>, WorldError> {
         let instance = self.instances.get(id.0 as usize);
         instance.map(|instance| instance.gave_up).ok_or(WorldError::Unknown { what: "instance", number: id.0 })

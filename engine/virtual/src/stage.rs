@@ -15,6 +15,7 @@ use crate::error::WorldError;
 use crate::host::{Dialing, Host, LiveSocket, Owner};
 use crate::ids::{HostId, OutsideTicket, SiteId, SocketId};
 use crate::network::{Listening, Network};
+use crate::processor::{Handling, Processor};
 use crate::story::{Scene, Story};
 use crate::world::Outcome;
 
@@ -30,6 +31,9 @@ pub(crate) struct Stage {
     pub(crate) outcomes: VecDeque<Outcome>,
     /// Bytes of the stream that may be under way unconsumed on a connection, in each direction.
     window: usize,
+    handling: Option<Handling>,
+    /// By site, if handling costs anything.
+    processors: Vec<Processor>,
     hosts: Vec<Host>,
     host_names: HashSet<String>,
     sockets: Vec<Option<Box<LiveSocket>>>,
@@ -57,6 +61,10 @@ pub(crate) enum Due {
     Ask { client: u32, place: u32, life: u32 },
     /// A worker has done its work.
     Served { instance: u32, worker: u32, life: u32 },
+    /// The program of its site comes to know that.
+    Resumed { instance: u32, worker: u32, life: u32 },
+    /// The program of a site takes up what has arrived there.
+    Taken { site: SiteId },
     /// A visitor asks at a station.
     Come { visitor: u32, place: u32, life: u32 },
     /// An instance kills its host.
@@ -69,7 +77,7 @@ pub(crate) enum Due {
 
 /// # Hosts
 impl Stage {
-    pub(crate) fn new(luck: Luck, window: usize, story: Option<Story>) -> Stage {
+    pub(crate) fn new(luck: Luck, window: usize, handling: Option<Handling>, story: Option<Story>) -> Stage {
         Stage {
             now: Time::ZERO,
             agenda: Agenda::new(),
@@ -78,12 +86,36 @@ impl Stage {
             story,
             outcomes: VecDeque::new(),
             window,
+            handling,
+            processors: Vec::new(),
             hosts: Vec::new(),
             host_names: HashSet::new(),
             sockets: Vec::new(),
             touched: VecDeque::new(),
             options: None,
         }
+    }
+
+    pub(crate) fn add_site(&mut self, name: &str, within: LinkOptions) -> Result<SiteId, WorldError> {
+        let site = self.network.add_site(name, within)?;
+        self.processors.extend(self.handling.map(Processor::new));
+        Ok(site)
+    }
+
+    /// Checks that no message has been made up or forgotten, and that every window is counted right.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let inboxes = self.processors.iter().flat_map(|processor| &processor.inbox);
+        let arrived: Vec<(ConnectionId, Side, usize)> = inboxes
+            .filter(|(_, _, parcel)| matches!(parcel, Parcel::Message(_)))
+            .map(|(id, side, parcel)| (*id, *side, parcel.size()))
+            .collect();
+        self.network.audit(&arrived)
+    }
+
+    /// Work of a site has become due; says when its program takes it up, if that takes time.
+    pub(crate) fn resume(&mut self, site: SiteId) -> Option<Time> {
+        let now = self.now;
+        self.processors.get_mut(site.index()).map(|processor| processor.resume(now))
     }
 
     pub(crate) fn add_host(&mut self, name: &str, site: SiteId) -> Result<HostId, WorldError> {
@@ -356,6 +388,7 @@ impl Stage {
     pub(crate) fn handle(&mut self, due: Due) {
         match due {
             Due::Arrival { connection, sender } => self.arrive(connection, sender),
+            Due::Taken { site } => self.take_up(site),
             Due::Credit { connection, sender } => self.credit(connection, sender),
             Due::Noticed { connection, side } => self.leave(connection, side, DownReason::Lost, None),
             Due::Handshake { connection } => self.give_up(connection),
@@ -363,6 +396,7 @@ impl Stage {
             Due::Timer { socket } => self.handle_timer(socket),
             Due::Ask { .. }
             | Due::Served { .. }
+            | Due::Resumed { .. }
             | Due::Come { .. }
             | Due::Leave { .. }
             | Due::GiveUp { .. }

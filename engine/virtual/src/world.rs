@@ -11,6 +11,7 @@ use crate::glance::Glance;
 use crate::host::Owner;
 use crate::ids::{CrowdId, HostId, OutsideTicket, SiteId, SocketId, StationId};
 use crate::meters::Meter;
+use crate::processor::Handling;
 use crate::roles::faults::Fault;
 use crate::roles::service::ServicePlan;
 use crate::roles::stations::{CrowdPlan, StationPlan};
@@ -41,6 +42,9 @@ pub struct WorldOptions {
     /// Bytes, frames included, that may be sent on a connection in each direction and not be consumed; one message may
     /// always be. It stands for what the buffers of a transport hold. Default 256 KiB.
     pub window: usize,
+    /// What it costs a site's program to handle messages; none if it costs nothing and hosts of a site do not get in each
+    /// other's way. Default none.
+    pub handling: Option<Handling>,
     /// Keep a story of so many lines; none for no story. Default none.
     pub story: Option<usize>,
 }
@@ -73,7 +77,7 @@ impl World {
     pub fn new(options: WorldOptions) -> World {
         let luck = Luck::new(options.seed, options.replication);
         World {
-            stage: Stage::new(luck, options.window, options.story.map(Story::new)),
+            stage: Stage::new(luck, options.window, options.handling, options.story.map(Story::new)),
             roles: Roles::default(),
             faults: Vec::new(),
             events: 0,
@@ -106,7 +110,7 @@ impl World {
 
     /// Adds a site; `within` is the link between hosts of it.
     pub fn add_site(&mut self, name: &str, within: LinkOptions) -> Result<SiteId, WorldError> {
-        self.stage.network.add_site(name, within)
+        self.stage.add_site(name, within)
     }
 
     /// Lays a link between two sites, alike in both directions.
@@ -458,14 +462,18 @@ impl World {
     /// Checks that nothing has been made up and nothing forgotten: every message sent is delivered, discarded or under
     /// way, every window is counted right, and every request sent is answered, lost or in flight.
     pub fn audit(&self) -> Result<(), String> {
-        self.stage.network.audit()?;
+        self.stage.audit()?;
         self.roles.audit()
     }
 
     fn handle(&mut self, due: Due) {
         match due {
             Due::Ask { client, place, life } => self.roles.handle_ask(&mut self.stage, client, place, life),
-            Due::Served { instance, worker, life } => {
+            Due::Served { instance, worker, life } => match self.stage.resume(self.roles.site_of(instance)) {
+                Some(at) => self.stage.agenda.enter(at, Due::Resumed { instance, worker, life }),
+                None => self.roles.handle_served(&mut self.stage, instance, worker, life),
+            },
+            Due::Resumed { instance, worker, life } => {
                 self.roles.handle_served(&mut self.stage, instance, worker, life);
             }
             Due::Come { visitor, place, life } => {
@@ -506,6 +514,6 @@ impl World {
 
 impl Default for WorldOptions {
     fn default() -> WorldOptions {
-        WorldOptions { seed: 1, replication: 0, window: 256 << 10, story: None }
+        WorldOptions { seed: 1, replication: 0, window: 256 << 10, handling: None, story: None }
     }
 }

@@ -8,7 +8,7 @@ use common::{secs, service, workload};
 use proptest::prelude::*;
 use sp_link::{Distribution, LinkOptions};
 use sp_proto::{Kind, Options};
-use sp_virtual::{Fault, HostId, Load, Phase, SiteId, WorkloadId, World, WorldOptions};
+use sp_virtual::{Fault, Handling, HostId, Load, Phase, SiteId, WorkloadId, World, WorldOptions};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
@@ -106,6 +106,7 @@ fn another_replication_has_other_luck() {
 struct Play {
     seed: u64,
     window: usize,
+    handling: Option<Handling>,
     queue: usize,
     jitter: f64,
     loss: f64,
@@ -116,8 +117,13 @@ struct Play {
 
 impl Play {
     fn stage(&self) -> (World, Vec<WorkloadId>) {
-        let mut world =
-            World::new(WorldOptions { seed: self.seed, replication: 0, window: self.window, story: Some(50) });
+        let mut world = World::new(WorldOptions {
+            seed: self.seed,
+            replication: 0,
+            window: self.window,
+            handling: self.handling,
+            story: Some(50),
+        });
         let link = |delay| LinkOptions {
             delay: Duration::from_millis(delay),
             jitter: Distribution::Exponential { mean: self.jitter },
@@ -191,10 +197,14 @@ fn play() -> impl Strategy<Value = Play> {
     let window = prop_oneof![Just(1_usize), Just(500), Just(256 << 10)];
     let resend = prop_oneof![Just(Duration::from_millis(300)), Just(Duration::from_secs(60))];
     let loss = prop_oneof![Just(0.0), 0.0..0.05];
-    (any::<u64>(), window, 1_usize..50, 0.0..0.01, loss, load, resend, faults).prop_map(
-        |(seed, window, queue, jitter, loss, load, resend, faults)| Play {
+    let micros = || (0_u64..200).prop_map(Duration::from_micros);
+    let handling = (micros(), micros(), micros()).prop_map(|(wake, step, kib)| Handling { wake, step, kib });
+    let handling = prop::option::of(handling);
+    (any::<u64>(), window, handling, 1_usize..50, 0.0..0.01, loss, load, resend, faults).prop_map(
+        |(seed, window, handling, queue, jitter, loss, load, resend, faults)| Play {
             seed,
             window,
+            handling,
             queue,
             jitter,
             loss,

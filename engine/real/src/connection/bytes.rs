@@ -216,7 +216,7 @@ impl ByteWay {
 
     pub(super) fn transmit(&mut self, now: Time, socket: &mut Socket, pipe: PipeId) -> Result<(), DownReason> {
         loop {
-            self.encode(now, socket, pipe, OUTPUT_AT_ONCE);
+            self.encode(now, socket, pipe, self.carrier.at_once);
             if self.is_flushed() {
                 return Ok(());
             }
@@ -314,5 +314,3 @@ const READ_AT_ONCE: usize = 1 << 20;
 const BULK: usize = 256 << 10;
 /// Bytes from which on a message is large: it is written from where it is, and read into where it stays.
 const LARGE: usize = 16 << 10;
-/// Bytes that are encoded before they are written: enough to fill the kernel's buffer in few calls.
-const OUTPUT_AT_ONCE: usize = 256 << 10;

@@ -13,6 +13,8 @@ use socket2::{Domain, Socket};
 #[derive(Debug)]
 pub(crate) struct Carrier {
     socket: Socket,
+    /// Bytes that are written at once, if there is much to write.
+    pub(crate) at_once: usize,
 }
 
 /// The process at the other end, as the kernel knows it; only on this machine.
@@ -29,7 +31,16 @@ pub struct Credentials {
 impl Carrier {
     /// `socket` does not wait.
     pub(crate) fn new(socket: Socket) -> Carrier {
-        Carrier { socket }
+        Carrier { socket, at_once: AT_ONCE }
+    }
+
+    /// Bounds what is buffered below the queues, unless by 0; see
+    /// [`SocketOptions::buffer`](crate::SocketOptions::buffer).
+    pub(crate) fn limit(&mut self, buffer: usize) {
+        if buffer > 0 {
+            super::tcp::limit(&self.socket, buffer);
+            self.at_once = buffer.min(AT_ONCE);
+        }
     }
 
     /// How the attempt to connect went; ask when the descriptor is writable.
@@ -144,3 +155,5 @@ fn none_if_later(result: io::Result<usize>) -> io::Result<Option<usize>> {
 }
 
 const DRAINS_AT_ONCE: usize = 16;
+/// Enough to fill the kernel's buffer in few calls.
+const AT_ONCE: usize = 256 << 10;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use sp_proto::Address;
 
 use super::carrier::Carrier;
@@ -20,9 +20,9 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// May take long, if the host is a name.
-    pub(crate) fn bind(address: &Address) -> io::Result<Listener> {
+    pub(crate) fn bind(address: &Address, buffer: usize) -> io::Result<Listener> {
         let target = *look_up(address)?.first().ok_or_else(|| unknown(address))?;
-        let socket = open(&target)?;
+        let socket = open(&target, buffer)?;
         // A restarted program gets its port back while old connections linger.
         socket.set_reuse_address(true)?;
         socket.bind(&SockAddr::from(target))?;
@@ -52,9 +52,9 @@ impl AsFd for Listener {
     }
 }
 
-/// Begins to connect.
-pub(crate) fn dial(target: SocketAddr) -> io::Result<Carrier> {
-    let socket = open(&target)?;
+/// Begins to connect. `buffer` bounds the kernel's buffers; 0 leaves them to it.
+pub(crate) fn dial(target: SocketAddr, buffer: usize) -> io::Result<Carrier> {
+    let socket = open(&target, buffer)?;
     socket.set_tcp_nodelay(true)?;
     connect(&socket, &SockAddr::from(target))?;
     Ok(Carrier::new(socket))
@@ -96,8 +96,22 @@ pub(super) fn connect(socket: &Socket, target: &SockAddr) -> io::Result<()> {
     }
 }
 
-fn open(target: &SocketAddr) -> io::Result<Socket> {
-    Socket::new(Domain::for_address(*target), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
+fn open(target: &SocketAddr, buffer: usize) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(*target), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    limit(&socket, buffer);
+    Ok(socket)
+}
+
+/// Bounds the kernel's buffers; 0 leaves them to it. It must be done before there is a connection (one that is accepted
+/// has its listener's): segments are made half as large as the largest window that was ever offered, and one that is
+/// larger than the window waits for a timer of 200 ms.
+pub(crate) fn limit(socket: &impl AsFd, buffer: usize) {
+    if buffer > 0 {
+        let kernel = SockRef::from(socket);
+        // A kernel that refuses keeps what it has.
+        let _ = kernel.set_send_buffer_size(buffer);
+        let _ = kernel.set_recv_buffer_size(buffer);
+    }
 }
 
 fn unknown(address: &Address) -> io::Error {
@@ -114,7 +128,7 @@ mod tests {
     #[test]
     fn a_connection_to_itself_is_none() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let socket = open(&any).unwrap();
+        let socket = open(&any, 0).unwrap();
         socket.bind(&SockAddr::from(any)).unwrap();
         let own = socket.local_addr().unwrap();
         // It connects to the port it is bound to, as happens by chance.

@@ -75,7 +75,7 @@ pub(crate) struct Instance {
     pub(crate) busy: Duration,
     /// When it has given up.
     pub(crate) gave_up: Option<Time>,
-    site: SiteId,
+    pub(crate) site: SiteId,
     address: String,
     slowness: f64,
     number: u32,

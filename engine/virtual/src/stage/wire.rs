@@ -10,7 +10,7 @@ use sp_proto::{Attachment, DownReason, EndpointOptions, Message, PeerFault, Time
 
 use super::{Due, Stage};
 use crate::connection::{Connection, ConnectionId, End, EndState, Parcel, Side, frame};
-use crate::ids::SocketId;
+use crate::ids::{SiteId, SocketId};
 use crate::network::Listening;
 use crate::story::Scene;
 
@@ -61,9 +61,35 @@ impl Stage {
         while let Some(connection) = self.network.connections.get_mut(id) {
             let way = connection.way_mut(sender);
             let Some(parcel) = way.channel.poll(&self.network.links[way.link], now) else { break };
-            self.receive(id, sender.other(), parcel);
+            self.take_in(id, sender.other(), parcel);
         }
         self.arm(id, sender);
+    }
+
+    /// Something has arrived at a site. Its program has it at once, or when it comes to it.
+    fn take_in(&mut self, id: ConnectionId, side: Side, parcel: Parcel) {
+        let now = self.now;
+        let Some(connection) = self.network.connections.get(id) else { return };
+        let site = self.hosts[connection.end(side).host.index()].site;
+        let Some(processor) = self.processors.get_mut(site.index()) else {
+            return self.receive(id, side, parcel);
+        };
+        let at = match &parcel {
+            Parcel::Message(message) => processor.receive(now, message.len()),
+            _ => processor.after_all(now),
+        };
+        processor.inbox.push_back((id, side, parcel));
+        self.agenda.enter(at, Due::Taken { site });
+    }
+
+    /// The program of a site comes to what has arrived next.
+    pub(super) fn take_up(&mut self, site: SiteId) {
+        let Some((id, side, parcel)) = self.processors[site.index()].inbox.pop_front() else { return };
+        if self.network.connections.get(id).is_some() {
+            self.receive(id, side, parcel);
+        } else if let Parcel::Message(_) = parcel {
+            self.network.traffic.discarded += 1;
+        }
     }
 
     /// The sender has heard that something was consumed.
@@ -121,8 +147,10 @@ impl Stage {
             };
             let size = frame(message.len());
             way.unconsumed += size;
+            let site = self.hosts[host.index()].site;
+            let leaves = self.processors.get_mut(site.index()).map_or(now, |program| program.send(now, message.len()));
             let link = &mut self.network.links[way.link];
-            way.channel.offer(link, now.as_nanos(), size, Parcel::Message(message));
+            way.channel.offer(link, leaves.as_nanos(), size, Parcel::Message(message));
             self.network.traffic.sent += 1;
             if let Some(story) = &mut self.story {
                 let names = (&self.hosts[host.index()].name, &self.hosts[peer.index()].name);
