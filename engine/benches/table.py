@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workbench.bench.pairs import Control, claimable
 from workbench.results import Estimate
 from workbench.results.compare import ratio_of
+from workbench.results.control import Control, claimable
 
 ENDS = str(Path(__file__).parent / "ends.py")
 AGAIN = "again"

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from workbench.bench.pairs import Control, Task, claimable, control, order
+from workbench.bench.pairs import Task, order
 from workbench.results import Estimate, Point, Replication
+from workbench.results.control import Control, claimable, control
 
 TASKS = [
     Task(point, workload, f"{workload} {point % 2}", again)

@@ -14,7 +14,7 @@ from typing import Any
 
 from workbench.bench import quiet, readings
 from workbench.bench.gate import tracer
-from workbench.bench.pairs import AGAIN, Control, Task, order
+from workbench.bench.pairs import Task, order
 from workbench.bench.peers import PEERS, ROLES, Role
 from workbench.bench.placement import PlacementError, place
 from workbench.bench.processes import Child, ChildFailed, Crew
@@ -32,6 +32,7 @@ from workbench.results import (
     Verdict,
     estimate,
 )
+from workbench.results.control import AGAIN, Control
 from workbench.scenario import Scenario, SweepPoint, Workload, points
 
 Progress = Callable[[int, int, str], None]

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.bench.pairs import Control, claimable, control
 from workbench.bench.peers import PEERS
 from workbench.results import Estimate, Point, Verdict, compare, estimate
+from workbench.results.control import Control, claimable, control
 from workbench.results.wording import MetricName, estimate_text, interval_text, metric_label, setting_label
 from workbench.scenario.schema import Comparison
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workbench.bench.pairs import claimable, control
 from workbench.report.notebook import Kept, kept
 from workbench.results import compare, estimate
+from workbench.results.control import claimable, control
 from workbench.results.wording import estimate_text, interval_text
 
 

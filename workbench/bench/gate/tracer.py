@@ -144,12 +144,17 @@ def _enters(thread: int) -> bool:
 
 
 def _let_go(thread: int) -> None:
-    """Only who has stopped can be let go."""
+    """Only who has stopped can be let go; who does not stop in time is let go when its tracer ends."""
     _ptrace(_INTERRUPT, thread, 0, 0)
+    deadline = time.monotonic() + LETTING_GO
     with contextlib.suppress(ChildProcessError):
-        status = os.waitpid(thread, _WALL)[1]
-        deliver = 0 if status >> 16 or _is_mark(status) or _signal(status) == _SYSCALL_STOP else _signal(status)
-        _ptrace(_DETACH, thread, 0, deliver)
+        while time.monotonic() < deadline:
+            stopped, status = os.waitpid(thread, _WALL | os.WNOHANG)
+            if stopped:
+                deliver = 0 if status >> 16 or _is_mark(status) or _signal(status) == _SYSCALL_STOP else _signal(status)
+                _ptrace(_DETACH, thread, 0, 0 if _ended(status) else deliver)
+                return
+            os.sched_yield()
 
 
 def _threads(pid: int) -> list[int]:
@@ -256,6 +261,8 @@ def _message(thread: int) -> int:
     return value.value
 
 
+LETTING_GO = 5.0
+"""Seconds that a thread may take to stop for being let go."""
 PATIENCE = 30.0
 """Seconds for which a traced process may do nothing at all."""
 
