@@ -39,7 +39,7 @@ PLANTS = {
     "nothing": Plant("nothing"),
     "built-anew": Plant("a comment, so that all is built anew", "engine/proto/src/lib.rs", "", "// Nothing.\n"),
     "send": Plant(
-        "10 % more time for a send",
+        "about 10 % more time for a send",
         "engine/python/src/real_socket.rs",
         "        let body = match socket.try_send_quietly(context, outgoing(data)?) {",
         "        for turn in 0..std::hint::black_box(14_u32) {\n            std::hint::black_box(turn);\n        }\n",
@@ -53,7 +53,7 @@ PLANTS = {
         ("send", "send-burst"),
     ),
     "simulator": Plant(
-        "5 % more time for an event of the simulator",
+        "6 % more instructions for an event of the simulator's core",
         "engine/virtual/src/agenda.rs",
         "        loop {\n            if self.near.is_empty() && !self.draw() {",
         "        for turn in 0..std::hint::black_box(11_u32) {\n            std::hint::black_box(turn);\n        }\n",
