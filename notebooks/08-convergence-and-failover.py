@@ -109,7 +109,7 @@ for times, colour, name in ((simulated, style.SIMULATED, "simulated"), (measured
     axes.step(np.sort(times), np.arange(1, len(times) + 1) / len(times), color=colour, where="post", label=name)
 axes.axvline(deadline, color=style.FAINT, linestyle=":", label="the deadline")
 axes.axvline(2 * deadline, color=style.FAINT, linestyle="--", label="what is promised: twice the deadline")
-axes.set_xlim(0, 2.2 * deadline)
+axes.set_xlim(0, 1.05 * max(2 * deadline, *measured["promoted_after"]))
 axes.set_xlabel("seconds until another is root")
 axes.set_ylabel("share of the lives")
 axes.legend()
@@ -120,13 +120,15 @@ plt.close(figure)
 say(
     f"Simulated, the median is {np.median(simulated):.2f} s and the longest {max(simulated):.2f} s; measured, "
     f"{np.median(measured['promoted_after']):.2f} s and {max(measured['promoted_after']):.2f} s, in {measured['played']} lives. "
+    f"{sum(one > 2 * deadline for one in measured['promoted_after'])} of these took longer than is promised. "
     f"After {measured['played'] - measured['wrong']} of these all copies were equal, no edit was lost and none applied twice."
 )
 
 # %% [markdown]
 # A host is silent from its death on, and is taken for dead one deadline after its last word, which is up to one heartbeat
 # earlier or, as it is noticed, up to one later. The first of the line then asks whether anybody else still hears the root. In
-# processes on two cores everything takes a little longer than on a wire that is modelled.
+# processes on two cores everything takes a little longer than on a wire that is modelled. These were measured at a low priority
+# beside other work: who does not get the processor for a while cannot keep a promise of time, but does keep all others.
 
 # %% [markdown]
 # ## Trees

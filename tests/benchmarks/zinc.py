@@ -95,7 +95,7 @@ async def push(host: Host, door: str) -> None:
 
 
 async def hub(host: Host, door: str) -> None:
-    up, down = host.socket("pull"), host.socket("pub", when_full="block")
+    up, down = host.socket("pull"), host.socket("pub")
     up.listen(beside(door, 2))
     down.listen(beside(door, 1))
     while True:
