@@ -35,6 +35,7 @@ VERBS = [
     "calibrate",
     "cat",
     "discovery",
+    "zinc",
 ]
 
 
