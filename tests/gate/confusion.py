@@ -53,10 +53,10 @@ PLANTS = {
         ("send", "send-burst"),
     ),
     "simulator": Plant(
-        "6 % more instructions for an event of the simulator's core",
+        "5 % more instructions for an event of the simulator's core",
         "engine/virtual/src/agenda.rs",
         "        loop {\n            if self.near.is_empty() && !self.draw() {",
-        "        for turn in 0..std::hint::black_box(11_u32) {\n            std::hint::black_box(turn);\n        }\n",
+        "        for turn in 0..std::hint::black_box(9_u32) {\n            std::hint::black_box(turn);\n        }\n",
         ("simulator", "queue"),
     ),
 }
