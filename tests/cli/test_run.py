@@ -361,7 +361,10 @@ def test_a_throughput_scenario_measures_one_block_of_each_library(workbench: Any
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--set", "services.foo.pattern=collect", "--set", "workloads.users.load=flood"], "several workers or takes time"),
+        (
+            ["--set", "services.foo.pattern=collect", "--set", "workloads.users.load=flood"],
+            "several workers or takes time",
+        ),
         (["--set", "library=tcp"], "more than one instance"),
         (["--set", "placement=one-core"], "several workers or takes time"),
     ],
