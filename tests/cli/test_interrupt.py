@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,15 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(workbench: A
         assert states(workbench) == ["complete"]
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_an_interruption_while_a_module_is_imported_has_the_same_exit_code(workbench: Any) -> None:
+    """Dataclasses are texts that Python runs, and it remembers an interruption of one although it was caught."""
+    workbench.file(
+        "own.py", "from workbench import cli\ncli._run = lambda: exec('raise KeyboardInterrupt')\ncli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "own"], cwd=workbench.folder, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
 OWN = """\

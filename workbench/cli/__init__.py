@@ -68,6 +68,9 @@ def main() -> None:
         _run()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+        # If it came while Python ran a text, as dataclasses do, `python -m` would end by the signal although it was
+        # caught; to run another text makes it forget.
+        exec("")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has gone, as `head` does.
