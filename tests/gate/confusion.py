@@ -42,7 +42,7 @@ PLANTS = {
         "about 10 % more time for a send",
         "engine/python/src/real_socket.rs",
         "        let body = match socket.try_send_quietly(context, outgoing(data)?) {",
-        "        for turn in 0..std::hint::black_box(32_u32) {\n            std::hint::black_box(turn);\n        }\n",
+        "        for turn in 0..std::hint::black_box(43_u32) {\n            std::hint::black_box(turn);\n        }\n",
         ("send", "send-burst"),
     ),
     "system-call": Plant(
