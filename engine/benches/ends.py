@@ -30,8 +30,6 @@ LONELY = 100
 LONE_FOR = 5
 PACED_FOR = 2 * SCALE
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-BEYOND = 30
-"""Samples that must lie beyond a percentile for it to be told."""
 
 
 def main() -> None:
@@ -421,9 +419,12 @@ def tell_lateness(took: list[int], rate: float, used: float, messages: int) -> N
 
 def percentiles(took: Sequence[float], unit: float) -> dict[str, float]:
     """Those that so many samples support."""
+    # Not before all has been measured.
+    from workbench.bench.readings import supported
+
     ordered = sorted(took)
     count = len(ordered)
-    told = [(name, q) for name, q in QUANTILES.items() if count * (1 - q) >= BEYOND]
+    told = [(name, q) for name, q in QUANTILES.items() if supported(count, q)]
     return {name: ordered[math.ceil(q * count) - 1] * unit for name, q in told}
 
 

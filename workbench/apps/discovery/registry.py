@@ -42,8 +42,16 @@ class Registry(Protocol):
     def close(self) -> None:
         """End; what we offered is gone."""
 
+    def __enter__(self) -> Self:
+        return self
 
-class Etcd:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Etcd(Registry):
     """Offers in etcd 3.4 or later, through its JSON gateway: each a key under `prefix`, with a lease of `forget_after`
     whole seconds. Raises RegistryError.
     """
@@ -86,14 +94,6 @@ class Etcd:
         """End; what we offered is gone."""
         self._ask("lease/revoke", ID=self._lease)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _key(self, offer: Offer) -> str:
         return _base64(f"{self._prefix}{offer.service}/{quote(offer.address, safe='')}".encode())
 
@@ -113,7 +113,7 @@ class Etcd:
         return told if isinstance(told, dict) else {}
 
 
-class ZooKeeper:
+class ZooKeeper(Registry):
     """Offers in ZooKeeper, through kazoo: each an ephemeral node under `prefix`, which goes with our session.
 
     The session is kept by kazoo's own thread, and is over after `forget_after` seconds of silence. Raises
@@ -179,14 +179,6 @@ class ZooKeeper:
         """End; what we offered is gone."""
         self._client.stop()
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _path(self, offer: Offer) -> str:
         return f"{self._prefix}{offer.service}/{quote(offer.address, safe='')}"

@@ -84,11 +84,10 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
             thread, status = _next_stop(threads, [pid])
             if _signal(status) == _SYSCALL_STOP:
                 waiting.discard(thread)
-            _ptrace(_SYSCALL, thread, 0, 0)
+            _ptrace(_SYSCALL, thread, 0, _deliverable(status))
         go()
         while marks < 2 * parts:
             thread, status = _next_stop(threads, [pid])
-            deliver = 0
             if status >> 8 == _CLONED:
                 threads.append(_message(thread))
             elif _signal(status) == _SYSCALL_STOP:
@@ -99,9 +98,7 @@ def calls(pid: int, parts: int, go: Callable[[], None]) -> list[Calls]:
                 marks += 1
                 if marks % 2:
                     found.append(Calls())
-            elif not status >> 16:
-                deliver = _signal(status)
-            _ptrace(_SYSCALL, thread, 0, deliver)
+            _ptrace(_SYSCALL, thread, 0, _deliverable(status))
     return found
 
 
@@ -122,7 +119,7 @@ def together(pids: Collection[int], go: Callable[[], None]) -> dict[int, int]:
         threads = list(belongs)
         while min(marks.values()) < 2:
             thread, status = _next_stop(threads, pids)
-            pid, deliver = belongs[thread], 0
+            pid = belongs[thread]
             if status >> 8 == _CLONED:
                 belongs[_message(thread)] = pid
                 threads.append(_message(thread))
@@ -130,9 +127,7 @@ def together(pids: Collection[int], go: Callable[[], None]) -> dict[int, int]:
                 found[pid] += marks[pid] == 1 and _enters(thread)
             elif _is_mark(status):
                 marks[pid] += 1
-            elif not status >> 16:
-                deliver = _signal(status)
-            _ptrace(_SYSCALL, thread, 0, deliver)
+            _ptrace(_SYSCALL, thread, 0, _deliverable(status))
     finally:
         for thread in belongs:
             _let_go(thread)
@@ -151,8 +146,7 @@ def _let_go(thread: int) -> None:
         while time.monotonic() < deadline:
             stopped, status = os.waitpid(thread, _WALL | os.WNOHANG)
             if stopped:
-                deliver = 0 if status >> 16 or _is_mark(status) or _signal(status) == _SYSCALL_STOP else _signal(status)
-                _ptrace(_DETACH, thread, 0, 0 if _ended(status) else deliver)
+                _ptrace(_DETACH, thread, 0, _deliverable(status))
                 return
             os.sched_yield()
 
@@ -249,6 +243,12 @@ def _refuse_end(status: int) -> None:
         raise TraceError(f"the traced process ended with exit code {os.WEXITSTATUS(status)}")
     if os.WIFSIGNALED(status):
         raise TraceError(f"the traced process was ended by {signal.Signals(os.WTERMSIG(status)).name}")
+
+
+def _deliverable(status: int) -> int:
+    """The signal that a stop kept from the process; none if it was for the tracer, or the process has ended."""
+    ours = status >> 16 or _ended(status) or _is_mark(status) or _signal(status) == _SYSCALL_STOP
+    return 0 if ours else _signal(status)
 
 
 def _signal(status: int) -> int:
