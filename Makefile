@@ -62,7 +62,7 @@ lint: $(VENV)/ready ## Formats, clippy, ruff, types, the floors of the house
 	$(PYTHON) -m mypy.stubtest workbench._engine --ignore-missing-stub
 	$(VENV)/bin/lint-imports --no-cache
 
-bench: $(VENV)/ready ## Measure the engine beside pyzmq, in one table (15 minutes; ARGS=--quick: 2 minutes; ARGS="tcp")
+bench: $(VENV)/ready ## Measure the engine beside pyzmq, in one table (13 minutes; ARGS=--quick: 2 minutes; ARGS="tcp")
 	$(PYTHON) engine/benches/table.py $(ARGS)
 
 bench-micro: $(VENV)/ready ## The gate's probes under pytest-benchmark (ARGS=--benchmark-autosave)
@@ -94,13 +94,15 @@ keep = rm -rf results/reference/$(1)/$(2) && \
 SIMULATED := priority-routing survey-deadline slow-subscriber suicidal-snail broadcast-tree pipeline
 SLOWLY := discovery host-failure balancing
 
-reference: $(VENV)/ready ## Make the reference results anew (15 minutes, on a quiet machine, everything committed)
+reference: $(VENV)/ready ## Make the reference results anew (half an hour, on a quiet machine, everything committed)
 	$(foreach scenario,$(SIMULATED),$(call keep,$(scenario),simulated,) && ) true
 	$(foreach scenario,$(SLOWLY),$(call keep,$(scenario),simulated,--quick) && ) true
 	$(call keep,priority-routing,measured,--world real)
 	$(VENV)/bin/workbench report results/reference/priority-routing/simulated results/reference/priority-routing/measured
 	$(call keep,subscriptions,measured,--quick)
 	$(call keep,throughput-latency,measured,--replications 6)
+	$(call keep,fan-in-fan-out,measured,--replications 6)
+	$(call keep,one-way-latency,measured,--replications 6)
 	$(PYTHON) tests/apps/failover.py 60 results/reference/zinc-failover.json
 	$(call keep,zero-copy,measured,)
 	$(call keep,cores,measured,)
