@@ -59,6 +59,15 @@ def test_a_clean_tree_is_its_commit(tmp_path: Path) -> None:
     assert found.label == found.commit[:7]
 
 
+def test_results_beside_it_are_no_code(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "kept.json").write_text("{}")
+    assert not code(tmp_path).dirty
+    (tmp_path / "scenario.yaml").write_text("")
+    assert code(tmp_path).dirty
+
+
 def test_two_dirty_trees_of_one_commit_are_told_apart(tmp_path: Path) -> None:
     repository(tmp_path)
     (tmp_path / "__init__.py").write_text("a = 2\n")

@@ -46,13 +46,17 @@ def code(folder: Path | None = None) -> Code:
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return Code(None)
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    status = _git(folder, "status", "--porcelain")
+    status = _git(folder, "status", "--porcelain", *_CODE)
     if commit is None or status is None:
         return Code(None)
     if not status.strip():
         return Code(commit.strip().decode())
-    changes = status + (_git(folder, "diff", "HEAD") or b"")
+    changes = status + (_git(folder, "diff", "HEAD", *_CODE) or b"")
     return Code(commit.strip().decode(), dirty=True, changes=hashlib.sha256(changes).hexdigest())
+
+
+_CODE = ("--", ":(top)", ":(top,exclude)results")
+"""What a run leaves behind, kept or not, is no code."""
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
