@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     pub(crate) serial: u64,
     /// Something is encoded for the next write.
     pub(crate) held: bool,
+    /// It is among those that are to be tried again, because the kernel's buffer was full.
+    pub(crate) stuck: bool,
     way: Way,
     /// The machine's queue is full; nothing is read.
     paused: bool,
@@ -94,7 +96,18 @@ impl Connection {
             Stream::Inproc(stream) => Way::Inproc(InprocWay::new(stream, session()?.codec)),
         };
         let polled = Interest::NONE;
-        Ok(Connection { endpoint, phase, deadline, polled, serial, held: false, way, paused: false, aborted: false })
+        Ok(Connection {
+            endpoint,
+            phase,
+            deadline,
+            polled,
+            serial,
+            held: false,
+            stuck: false,
+            way,
+            paused: false,
+            aborted: false,
+        })
     }
 
     pub(crate) fn is_inproc(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What a socket's lock protects: its machine, its endpoints and its connections.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -59,6 +60,10 @@ pub(crate) struct Core {
     carriers: Vec<Option<usize>>,
     /// Connections with messages of a burst that are encoded, but not written yet.
     held: Vec<usize>,
+    /// Connections whose buffer in the kernel was full when they were last written to, the longest first, and when one
+    /// of them was last tried again.
+    stuck: VecDeque<usize>,
+    pressed: Time,
     /// A connection with messages that the machine has not been told of: whoever calls next can take them.
     ripe: Option<usize>,
     /// Connections that have not greeted yet.
@@ -133,6 +138,8 @@ impl Core {
             connections: Slab::new(),
             carriers: Vec::new(),
             held: Vec::new(),
+            stuck: VecDeque::new(),
+            pressed: Time::ZERO,
             ripe: None,
             handshakes: Timers::default(),
             retries: Timers::default(),
@@ -423,6 +430,7 @@ impl Core {
     /// Writes everything that the machine has to transmit.
     pub(crate) fn flush(&mut self, now: Time) {
         let mut wrote = false;
+        self.press(now);
         while let Some(key) = self.held.pop() {
             wrote = true;
             if let Some(connection) = self.connections.get_mut(key) {
@@ -437,6 +445,25 @@ impl Core {
             }
         }
         self.gather.wrote(now, if wrote { clock::now() } else { now });
+    }
+
+    /// Tries again to write where the kernel's buffer was full. The kernel says that there is room when three quarters
+    /// are free, and it says so to a thread that may have to wait until this one leaves it the processor: by then the peer
+    /// may have nothing left to read.
+    fn press(&mut self, now: Time) {
+        if self.stuck.is_empty() || now - self.pressed < PRESS_PAUSE {
+            return;
+        }
+        self.pressed = now;
+        while let Some(key) = self.stuck.pop_front() {
+            if let Some(connection) = self.connections.get_mut(key)
+                && std::mem::take(&mut connection.stuck)
+                && connection.is_blocked()
+            {
+                connection.unblock();
+                return self.write(now, key);
+            }
+        }
     }
 
     fn has_output(&self) -> bool {
@@ -809,6 +836,9 @@ impl Core {
         if !self.quiet {
             self.bells.drain(..).for_each(|bell| bell.sound());
         }
+        if connection.is_blocked() && !std::mem::replace(&mut connection.stuck, true) {
+            self.stuck.push_back(key);
+        }
         if let Err(reason) = written {
             // What the peer said before it left may still be unread.
             let heard = SCRATCH.with_borrow_mut(|scratch| connection.read(now, &mut self.socket, scratch));
@@ -993,6 +1023,8 @@ pub(crate) const BELL: u64 = 0;
 const LISTENER: u64 = 1 << 32;
 const CONNECTION: u64 = 2 << 32;
 const ACCEPTS_AT_ONCE: usize = 64;
+/// A write that the kernel refuses takes a microsecond.
+const PRESS_PAUSE: Duration = Duration::from_micros(20);
 /// How long a listener rests after the system refused it a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes up to which copying a body is cheaper than keeping account of it.

@@ -1,5 +1,7 @@
 //! A connection that carries bytes: what is read becomes messages, and what is sent becomes bytes.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf, Bytes, BytesMut};
 use sp_proto::wire::{self, Input};
 use sp_proto::{DownReason, PipeId, Socket, Time};
@@ -25,8 +27,8 @@ pub(super) struct ByteWay {
     begun: usize,
     /// Messages have been read that the machine has not been told of: the program can take them as they are.
     pub(super) ripe: bool,
-    /// Messages in what is sealed but not written.
-    sealed: usize,
+    /// What is sealed but not written: the bytes of each record, and how many messages end in it.
+    records: VecDeque<(usize, usize)>,
     /// The kernel's buffer is full; nothing is written.
     pub(super) blocked: bool,
 }
@@ -46,7 +48,7 @@ impl ByteWay {
             body: Bytes::new(),
             begun,
             ripe: false,
-            sealed: 0,
+            records: VecDeque::new(),
             blocked: false,
         }
     }
@@ -73,7 +75,7 @@ impl ByteWay {
     }
 
     pub(super) fn unsent(&self) -> usize {
-        let sealed = if self.session.tls.as_ref().is_some_and(|tls| !tls.sealed.is_empty()) { self.sealed } else { 0 };
+        let sealed: usize = self.records.iter().map(|(_, messages)| messages).sum();
         sealed + usize::from(self.begun > 0) + self.whole_messages()
     }
 
@@ -269,28 +271,63 @@ impl ByteWay {
     /// The same through a secure channel.
     fn write_sealed(&mut self) -> Result<(), DownReason> {
         loop {
-            let is_idle = self.session.tls.as_ref().is_some_and(|tls| tls.sealed.is_empty());
-            let messages = if is_idle { self.whole_messages() } else { 0 };
-            let Some(tls) = &mut self.session.tls else {
+            self.seal();
+            let Some(tls) = self.session.tls.as_mut().filter(|tls| !tls.sealed.is_empty()) else {
                 return Ok(());
             };
-            if is_idle {
-                if self.output.is_empty() || !tls.is_open() {
-                    return Ok(());
-                }
-                tls.write(&self.output);
-                self.sealed = messages;
-                self.output.clear();
-                self.begun = 0;
-            }
             match self.carrier.write(&tls.sealed).map_err(|_| DownReason::Lost)? {
-                Some(count) if count == tls.sealed.len() => tls.sealed.clear(),
-                Some(count) => tls.sealed.advance(count),
+                Some(count) if count == tls.sealed.len() => {
+                    tls.sealed.clear();
+                    self.records.clear();
+                }
+                Some(count) => {
+                    tls.sealed.advance(count);
+                    self.leave_records(count);
+                }
                 None => {
                     self.blocked = true;
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Seals what there is to write, if all that was sealed before is written. A peer can read a record only whole, so it
+    /// is known of each which messages it completes.
+    fn seal(&mut self) {
+        let Some(tls) = self.session.tls.as_mut().filter(|tls| tls.sealed.is_empty() && tls.is_open()) else {
+            return;
+        };
+        let mut message = self.begun;
+        let mut place = 0;
+        for record in self.output.chunks(RECORD) {
+            place += record.len();
+            let mut messages = 0;
+            while message < place {
+                let end = message + self.session.codec.frame_len(&self.output[message..]);
+                if end > place {
+                    break;
+                }
+                message = end;
+                messages += 1;
+            }
+            let before = tls.sealed.len();
+            tls.write(record);
+            self.records.push_back((tls.sealed.len() - before, messages));
+        }
+        self.output.clear();
+        self.begun = 0;
+    }
+
+    /// So many sealed bytes have been written.
+    fn leave_records(&mut self, mut count: usize) {
+        while let Some((size, _)) = self.records.front_mut() {
+            if *size > count {
+                *size -= count;
+                return;
+            }
+            count -= *size;
+            self.records.pop_front();
         }
     }
 
@@ -310,6 +347,8 @@ impl ByteWay {
 }
 
 const READ_AT_ONCE: usize = 1 << 20;
+/// The most that a record of TLS carries.
+const RECORD: usize = 16 << 10;
 /// Room for large messages, at least.
 const BULK: usize = 256 << 10;
 /// Bytes from which on a message is large: it is written from where it is, and read into where it stays.
