@@ -5,6 +5,8 @@ outbound: PUSH to its host, PUB to its children, REQ to the doors of others
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,6 +29,7 @@ ChangeHandler = Callable[[Changed], None]
 
 AT_ONCE = 256
 """How many messages one listener takes before others get a turn."""
+_ORIGIN = attrgetter("origin")
 _ENDPOINTS: WeakKeyDictionary[Host, int] = WeakKeyDictionary()
 
 
@@ -65,7 +68,7 @@ class Endpoint:
     ) -> None:
         self._host = host
         self._world = host.world
-        self._changed, self._work, self._downs_due, self._ups_due = (host.world.signal() for _ in range(4))
+        self._changed, self._downs_due, self._ups_due = (host.world.signal() for _ in range(3))
         self._shared_due = host.world.signal()
         self._on_change = on_change
         self._worker = worker
@@ -75,7 +78,9 @@ class Endpoint:
         self._to_host: list[Socket] = []
         self._publisher: Socket | None = None
         self._publishing = False
+        self._on_message = on_message
         self._handlers: Handlers[Message] = Handlers()
+        self._handling, self._most_handling = 0, handlers
         place = Place(identity or draw_identity(host))
         if listen is not None:
             place = self._open(place, listen)
@@ -97,9 +102,6 @@ class Endpoint:
             host.spawn(self._keep_sharing())
         if self._publisher is not None:
             host.spawn(self._keep_publishing())
-        if on_message is not None:
-            for _ in range(handlers):
-                host.spawn(self._handle_messages(on_message))
         self._carry_out()
 
     @property
@@ -204,7 +206,7 @@ class Endpoint:
         self.node.leave()
         self._carry_out()
         self._closed = True
-        for signal in (self._changed, self._work, self._downs_due, self._ups_due, self._shared_due):
+        for signal in (self._changed, self._downs_due, self._ups_due, self._shared_due):
             signal.notify()
         self._host.spawn(self._part())
 
@@ -311,16 +313,17 @@ class Endpoint:
                 self.node.share()
                 self._carry_out()
 
-    async def _handle_messages(self, on_message: MessageHandler) -> None:
-        while not self._closed:
-            found = self._handlers.poll_messages()
-            if found is None:
-                await self._work.wait()
-                continue
-            origin, messages = found
-            for message in messages:
-                await on_message(message)
-            self._handlers.handle_done(origin)
+    async def _handle_messages(self) -> None:
+        """Handle what there is to handle, one of at most so many coroutines at a time."""
+        assert self._on_message is not None
+        try:
+            while not self._closed and (found := self._handlers.poll_messages()) is not None:
+                origin, messages = found
+                for message in messages:
+                    await self._on_message(message)
+                self._handlers.handle_done(origin)
+        finally:
+            self._handling -= 1
 
     async def _do(self, run: Run) -> None:
         assert self._worker is not None
@@ -349,18 +352,19 @@ class Endpoint:
         while (fate := node.work.poll_fate()) is not None:
             self._fates[fate.number] = fate
         if messages := node.poll_messages():
-            for message in messages:
-                self._handlers.handle_message(message.origin, message)
-            self._work.notify()
+            for origin, said in groupby(messages, _ORIGIN):
+                self._handlers.handle_messages(origin, list(said))
+            for _ in range(min(self._handlers.ready, self._most_handling - self._handling)):
+                self._handling += 1
+                self._host.spawn(self._handle_messages())
         while (change := node.poll_change()) is not None:
             if self._on_change is not None:
                 self._on_change(change)
-        self._send_soon()
+        if node.has_downs:
+            self._downs_due.notify()
+        if node.has_ups:
+            self._ups_due.notify()
         self._changed.notify()
-
-    def _send_soon(self) -> None:
-        self._downs_due.notify()
-        self._ups_due.notify()
 
     def _attach(self, host: Place) -> None:
         self._detach()

@@ -4,6 +4,7 @@ A machine: told messages and when one has been handled, asked for the next that 
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -20,17 +21,25 @@ class Handlers(Generic[Item]):
         self._count = 0
         self.dropped = 0
 
-    def handle_message(self, origin: bytes, item: Item) -> None:
-        """A message has come."""
-        if self._count >= self._limit:
-            self.dropped += 1
+    def handle_messages(self, origin: bytes, items: Sequence[Item]) -> None:
+        """Messages of one origin have come, in this order."""
+        room = self._limit - self._count
+        if len(items) > room:
+            self.dropped += len(items) - room
+            items = items[:room]
+        if not items:
             return
-        self._count += 1
-        if (waiting := self._waiting.get(origin)) is None:
-            self._waiting[origin] = [item]
-            self._ready.append(origin)
+        self._count += len(items)
+        if origin in self._waiting:
+            self._waiting[origin].extend(items)
         else:
-            waiting.append(item)
+            self._waiting[origin] = list(items)
+            self._ready.append(origin)
+
+    @property
+    def ready(self) -> int:
+        """Of how many origins there are messages that may be handled now."""
+        return len(self._ready)
 
     def poll_messages(self) -> tuple[bytes, list[Item]] | None:
         """The next messages that may be handled, one after the other; until they are, none of the same origin may."""

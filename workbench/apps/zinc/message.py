@@ -1,18 +1,30 @@
 """Messages: what endpoints exchange. A header that every relay reads, and a body that only its reader decodes.
 
-    kind 1 · origin 16 · number 8 · term 4 · root 16 · seq 8 · length of the channel's name 1 · channel · body
+    kind 1 · origin 16 · length of the channel's name 1 · channel · number 8 · body
 
-`origin` is the endpoint that a message comes from, `number` its how-manieth it is: together they name it for good. A
-message that the host has put in order has its place in the history too: in the term of which root, and its `seq`.
+`origin` is the endpoint that a message comes from, `number` its how-manieth it is: together they name it for good. In a
+message that the host has put in order its place in the history stands before the body:
+
+    term 4 · root 16 · seq 8
+
+Up to the channel all messages of one origin on one channel begin alike; of many such the beginning is read once.
 """
 
 import struct
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
 MAX_CHANNEL = 255
-_HEADER = struct.Struct(">B16sQI16sQB")
-_SIZE = _HEADER.size
+HEADS = 1024
+"""So many beginnings of messages are known at a time."""
+_HEAD = struct.Struct(">B16sB")
+_NAME_AT = _HEAD.size
+_NUMBER = struct.Struct(">Q")
+_SHORTEST = _HEAD.size + _NUMBER.size
+_BEGINNINGS = tuple(struct.Struct(f">{_HEAD.size + length}sQ").unpack_from for length in range(MAX_CHANNEL + 1))
+"""Takes the head and the number from a message, by the length of its channel's name."""
+_PLACE = struct.Struct(">I16sQ")
 NOBODY: Final = bytes(16)
 
 
@@ -36,6 +48,7 @@ class Kind(IntEnum):
 
 
 _KINDS = {int(kind): kind for kind in Kind}
+_ORDERED = int(Kind.ORDERED)
 
 
 class Term(NamedTuple):
@@ -53,7 +66,10 @@ class Malformed(ValueError):
 
 
 class Message(NamedTuple):
-    """One message; `channel` is the name of a document, or whatever the application chooses."""
+    """One message; `channel` is the name of a document, or whatever the application chooses.
+
+    Only one that is ORDERED has a place in the history: a term and its number `seq` in it.
+    """
 
     kind: Kind
     origin: bytes
@@ -71,16 +87,23 @@ class Message(NamedTuple):
     def decode(cls, raw: bytes) -> Self:
         """Read it. Raises Malformed."""
         try:
-            kind, origin, number, term, root, seq, length = _HEADER.unpack_from(raw)
-            end = _SIZE + length
-            if len(raw) < end:
-                raise Malformed(f"a message of {len(raw)} bytes is shorter than its header says")
-            reign = NO_TERM if term == 0 and root == NOBODY else Term(term, root)
-            fields = (_KINDS[kind], origin, number, str(raw[_SIZE:end], "utf-8"), raw[end:], reign, seq)
+            length = raw[_NAME_AT - 1]
+            head, number = _BEGINNINGS[length](raw)
+            kind, origin, channel = _read_head(head)
+            reign, seq, body = NO_TERM, 0, _SHORTEST + length
+            if kind == _ORDERED:
+                term, root, seq = _PLACE.unpack_from(raw, body)
+                reign, body = Term(term, root), body + _PLACE.size
             # Twice as quick as the constructor.
-            return tuple.__new__(cls, fields)
-        except (struct.error, ValueError, KeyError) as error:
+            return tuple.__new__(cls, (kind, origin, number, channel, raw[body:], reign, seq))
+        except (struct.error, IndexError, ValueError, KeyError) as error:
             raise Malformed(f"no message: {error}") from error
+
+
+@lru_cache(HEADS)
+def _read_head(head: bytes) -> tuple[Kind, bytes, str]:
+    kind, origin, _ = _HEAD.unpack_from(head)
+    return _KINDS[kind], origin, str(head[_NAME_AT:], "utf-8")
 
 
 def encoded(
@@ -90,7 +113,8 @@ def encoded(
     name = channel.encode()
     if len(name) > MAX_CHANNEL:
         raise Malformed(f"the name of a channel has {len(name)} bytes; allowed: {MAX_CHANNEL}")
-    return _HEADER.pack(kind, origin, number, term[0], term[1], seq, len(name)) + name + body
+    place = _PLACE.pack(*term, seq) if kind == _ORDERED else b""
+    return b"".join((_HEAD.pack(kind, origin, len(name)), name, _NUMBER.pack(number), place, body))
 
 
 def kind_of(raw: bytes) -> int:

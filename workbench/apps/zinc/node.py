@@ -126,15 +126,15 @@ class Node:
         beaten = False
         # Whoever speaks lives, even if its beats do not come through.
         self.tree.handle_sign(now)
-        for raw in raws:
+        relays = bool(self.tree.children)
+        said = [raw for raw in raws if raw and raw[0] == _SAY]
+        for raw in raws if relays or len(said) < len(raws) else ():
             kind = kind_of(raw)
-            if self.tree.children and kind not in _FOR_NEIGHBOURS:
+            if relays and kind not in _FOR_NEIGHBOURS:
                 self._downs.append(raw)
                 self._counters["passed_down"] += 1
             try:
-                if kind == _SAY:
-                    self._deliver(raw)
-                elif kind == Kind.ORDERED:
+                if kind == Kind.ORDERED:
                     if self.replica is not None:
                         self.replica.handle_ordered(Message.decode(raw), raw)
                 elif kind == Kind.UPDATE:
@@ -148,20 +148,18 @@ class Node:
                     self._settle(now)
             except (ValueError, TypeError, KeyError):
                 self._counters["malformed"] += 1
+        self._deliver(said)
         self._settle(now, neighbours=beaten)
 
     def handle_up(self, now: float, *raws: bytes) -> None:
         """A child has sent something, or several have, in this order."""
         reported = False
+        said = [raw for raw in raws if raw and raw[0] == _SAY]
         for raw in raws:
             kind = kind_of(raw)
             try:
                 if kind == _SAY:
                     self._spread(raw)
-                    if self.tree.state == "root":
-                        self._deliver(raw)
-                    else:
-                        self._counters["passed_up"] += 1
                 elif kind == Kind.REPORT:
                     reported = True
                     self.tree.handle_report(now, _unpack(Message.decode(raw).body))
@@ -180,6 +178,10 @@ class Node:
                     self._take_update(raw)
             except (ValueError, TypeError, KeyError):
                 self._counters["malformed"] += 1
+        if self.tree.state == "root":
+            self._deliver(said)
+        else:
+            self._counters["passed_up"] += len(said)
         self._settle(now, neighbours=reported)
 
     def handle_question(self, now: float, question: bytes) -> bytes | None:
@@ -223,6 +225,16 @@ class Node:
     def poll_action(self) -> Action | None:
         """What to do next."""
         return self._actions.popleft() if self._actions else None
+
+    @property
+    def has_ups(self) -> bool:
+        """Is there anything to send to our host?"""
+        return bool(self._ups)
+
+    @property
+    def has_downs(self) -> bool:
+        """Is there anything to publish to our children?"""
+        return bool(self._downs)
 
     def poll_ups(self) -> list[bytes]:
         """All there is to send to our host, in order."""
@@ -372,11 +384,22 @@ class Node:
         elif not any(child.leads for child in self.tree.children.values()):
             replica.handle_stable(replica.seq)
 
-    def _deliver(self, raw: bytes) -> None:
-        if self._hears:
-            message = Message.decode(raw)
-            if message.origin != self.me.id:
-                self._messages.append(message)
+    def _deliver(self, said: list[bytes]) -> None:
+        if not self._hears:
+            return
+        try:
+            messages = list(map(Message.decode, said))
+        except Malformed:
+            messages = [message for raw in said if (message := self._readable(raw)) is not None]
+        me = self.me.id
+        self._messages.extend([message for message in messages if message.origin != me])
+
+    def _readable(self, raw: bytes) -> Message | None:
+        try:
+            return Message.decode(raw)
+        except Malformed:
+            self._counters["malformed"] += 1
+            return None
 
     def _spread(self, raw: bytes) -> None:
         """What is for everyone goes up to the root, and down from there."""
