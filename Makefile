@@ -101,6 +101,7 @@ reference: $(VENV)/ready ## Make the reference results anew (half an hour, on a 
 	$(VENV)/bin/workbench report results/reference/priority-routing/simulated results/reference/priority-routing/measured
 	$(call keep,subscriptions,measured,--quick)
 	$(call keep,throughput-latency,measured,--replications 6)
+	$(call keep,remote-calls,measured,--replications 6)
 	$(PYTHON) tests/apps/failover.py 60 results/reference/zinc-failover.json
 	$(call keep,zero-copy,measured,)
 	$(call keep,cores,measured,)

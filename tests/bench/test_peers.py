@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from workbench.bench.peers import PEERS, ROLES, End, Peer
+from workbench.bench.peers import PEERS, End, Peer
 from workbench.bench.peers.tcp import CHUNK
 from workbench.scenario import load
 
-WHOLE = [name for name, peer in PEERS.items() if peer.roles == ROLES]
+FLOODS = [name for name, peer in PEERS.items() if "push" in peer.roles]
+CALLS = [name for name, peer in PEERS.items() if "req" in peer.roles]
 SIZES = [0, 1, 8, 64, 1000, CHUNK - 4, CHUNK, CHUNK + 1, 2**20]
 
 
@@ -25,9 +26,15 @@ def peer(request: pytest.FixtureRequest) -> Peer:
     return installed(request.param)
 
 
-@pytest.fixture(params=WHOLE)
-def whole(request: pytest.FixtureRequest) -> Peer:
-    """A peer that plays all roles."""
+@pytest.fixture(params=FLOODS)
+def flooding(request: pytest.FixtureRequest) -> Peer:
+    """A peer with a PUSH and a PULL."""
+    return installed(request.param)
+
+
+@pytest.fixture(params=CALLS)
+def called(request: pytest.FixtureRequest) -> Peer:
+    """A peer with a REQ and a REP."""
     return installed(request.param)
 
 
@@ -63,15 +70,15 @@ def beside(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_message_of_any_size_arrives_as_it_was_sent(peer: Peer) -> None:
-    with joined(peer.pull(), peer.push()) as (pull, push):
-        for size in sizes(peer):
+def test_a_message_of_any_size_arrives_as_it_was_sent(flooding: Peer) -> None:
+    with joined(flooding.pull(), flooding.push()) as (pull, push):
+        for size in sizes(flooding):
             sending = beside(lambda size=size: (push.send(pattern(size)), push.flush()))  # type: ignore[misc]
             assert pull.recv() == pattern(size), f"{size} bytes"
             sending.join(5)
 
 
-def test_messages_arrive_in_the_order_they_were_sent_and_none_is_missing(peer: Peer) -> None:
+def test_messages_arrive_in_the_order_they_were_sent_and_none_is_missing(flooding: Peer) -> None:
     count = 20_000
 
     def send_all() -> None:
@@ -79,27 +86,27 @@ def test_messages_arrive_in_the_order_they_were_sent_and_none_is_missing(peer: P
             push.send(number.to_bytes(8, "big"))
         push.flush()
 
-    with joined(peer.pull(), peer.push()) as (pull, push):
+    with joined(flooding.pull(), flooding.push()) as (pull, push):
         sending = beside(send_all)
         assert [int.from_bytes(pull.recv(), "big") for _ in range(count)] == list(range(count))
         sending.join(5)
 
 
-def test_what_arrives_is_bytes(peer: Peer) -> None:
-    with joined(peer.pull(), peer.push()) as (pull, push):
+def test_what_arrives_is_bytes(flooding: Peer) -> None:
+    with joined(flooding.pull(), flooding.push()) as (pull, push):
         push.send(b"x" * 64)
         push.flush()
         assert type(pull.recv()) is bytes
 
 
-def test_a_request_comes_back_as_its_reply(whole: Peer) -> None:
+def test_a_request_comes_back_as_its_reply(called: Peer) -> None:
     def answer_all() -> None:
-        for _ in sizes(whole):
+        for _ in sizes(called):
             rep.send(rep.recv()[::-1] or b"")
 
-    with joined(whole.rep(), whole.req()) as (rep, req):
+    with joined(called.rep(), called.req()) as (rep, req):
         answering = beside(answer_all)
-        for size in sizes(whole):
+        for size in sizes(called):
             req.send(pattern(size))
             assert req.recv() == pattern(size)[::-1], f"{size} bytes"
         answering.join(5)
@@ -111,13 +118,13 @@ def test_each_end_can_be_opened_alone_and_closed_unused(peer: Peer) -> None:
 
 
 def test_a_bound_address_has_its_port_filled_in(peer: Peer) -> None:
-    pull = peer.pull()
+    end = peer.open("pull" if "pull" in peer.roles else "rep")
     try:
-        host, _, port = pull.bind("tcp://127.0.0.1:0").removeprefix("tcp://").rpartition(":")
+        host, _, port = end.bind("tcp://127.0.0.1:0").removeprefix("tcp://").rpartition(":")
         assert host == "127.0.0.1"
         assert 0 < int(port) < 65536
     finally:
-        pull.close()
+        end.close()
 
 
 def test_a_batch_waits_for_its_flush_or_until_it_is_full() -> None:
@@ -130,6 +137,20 @@ def test_a_batch_waits_for_its_flush_or_until_it_is_full() -> None:
         push.send(bytes(CHUNK))
         taking.join(5)
         assert arrived == [b"small"]
+
+
+@pytest.mark.parametrize("name", ["thrift", "grpc"])
+def test_calls_have_no_flood(name: str) -> None:
+    with pytest.raises(ValueError, match="carries calls only"):
+        PEERS[name].push()
+
+
+def test_a_library_that_calls_is_given_what_to_call() -> None:
+    with joined(installed("grpc").rep(), PEERS["grpc"].req()) as (rep, req):
+        assert rep.serve is not None
+        rep.serve(lambda request: request * 2)
+        req.send(b"ab")
+        assert req.recv() == b"abab"
 
 
 def test_batches_have_no_round_trip() -> None:
@@ -162,7 +183,7 @@ def test_plain_tcp_says_that_the_other_end_has_closed() -> None:
             pull.recv()
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", sorted({*FLOODS} & {*CALLS}))
 def test_queues_are_as_long_as_is_said(name: str) -> None:
     """While nobody receives, only so many messages fit as the queues and the kernel's buffers hold."""
     peer = installed(name)
@@ -225,7 +246,12 @@ def test_the_command_lists_each_library_and_what_is_missing(monkeypatch: pytest.
     assert listed["tcp-batched"]["patterns"] == ["PIPELINE"]
 
 
-def test_the_shipped_comparison_leaves_no_library_out() -> None:
-    scenario = load(Path(__file__).resolve().parents[2] / "scenarios" / "throughput-latency.yaml")
+def test_the_shipped_comparisons_leave_no_library_out() -> None:
+    scenarios = Path(__file__).resolve().parents[2] / "scenarios"
+    compared = {
+        str(name)
+        for scenario in ("throughput-latency", "remote-calls")
+        for name in load(scenarios / f"{scenario}.yaml").sweep["library"]
+    }
     # That one is for comparing us with ourselves.
-    assert {str(name) for name in scenario.sweep["library"]} == PEERS.keys() - {"ours-copied"}
+    assert compared == PEERS.keys() - {"ours-copied"}

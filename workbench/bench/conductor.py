@@ -15,7 +15,7 @@ from typing import Any
 from workbench.bench import quiet, readings
 from workbench.bench.gate import tracer
 from workbench.bench.pairs import Task, order
-from workbench.bench.peers import PEERS, ROLES, Role
+from workbench.bench.peers import PEERS, Role
 from workbench.bench.placement import PlacementError, place
 from workbench.bench.processes import Child, ChildFailed, Crew
 from workbench.bench.readings import Reading, SpoiltError
@@ -194,8 +194,12 @@ def _possible(where: Sequence[SweepPoint], names: Sequence[str]) -> tuple[list[t
             workload = point.scenario.workloads[name]
             reason = missing[peer.name] or unplaced
             if reason is None and _roles(point.scenario, workload)[0] not in peer.roles:
-                reason = f"{peer.title} carries a flood only, so it has no round trip"
-            if reason is None and workload.load.open and peer.roles != ROLES:
+                reason = (
+                    f"{peer.title} carries a flood only, so it has no round trip"
+                    if "push" in peer.roles
+                    else f"{peer.title} carries calls only, so it has no flood"
+                )
+            if reason is None and workload.load.open and "req" not in peer.roles:
                 reason = f"{peer.title} carries a flood only, so it has no latency"
             if reason is None and not peer.several and max(_ends(point.scenario, workload)) > 1:
                 reason = f"{peer.title} has one connection, so it has neither several senders nor several receivers"

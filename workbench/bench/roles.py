@@ -264,6 +264,8 @@ def reply(parent: Parent, end: End, plan: Plan) -> None:
     padding = bytes(max(0, plan.reply - TAG))
     echo = max(TAG, plan.reply) == max(TAG, plan.size)
     _listen(parent, end, plan)
+    if end.serve is not None:
+        _serve(parent, end.serve, plan, padding, echo=echo)
     recv, answer = end.recv, end.send
     _calm()
     answer(recv() if echo else recv()[:TAG] + padding)
@@ -278,6 +280,31 @@ def reply(parent: Parent, end: End, plan: Plan) -> None:
         if measured is not None:
             parent.say("measured", **measured)
         marked.pass_by(answered)
+
+
+def _serve(
+    parent: Parent, serve: Callable[[Callable[[bytes], bytes]], object], plan: Plan, padding: bytes, *, echo: bool
+) -> None:
+    """The same where the library calls."""
+    window: _Window | None = None
+    marked = Marked(parent, ASKED, plan.size)
+    answered = 0
+
+    def handle(request: bytes) -> bytes:
+        nonlocal window, answered
+        window = window or _Window(plan)
+        answered += 1
+        if answered % 16 == 0:
+            measured = window.pass_by(answered)
+            if measured is not None:
+                parent.say("measured", **measured)
+            marked.pass_by(answered)
+        return request if echo else request[:TAG] + padding
+
+    _calm()
+    serve(handle)
+    while True:
+        time.sleep(plan.lifetime)
 
 
 def ask(parent: Parent, end: End, plan: Plan) -> None:

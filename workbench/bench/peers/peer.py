@@ -37,6 +37,9 @@ class End:
     flush: Callable[[], object] = _nothing
     conversation: Callable[[], tuple[Callable[[bytes], object], Callable[[], bytes]]] | None = None
     """For a REQ, where the library has such: opens a context for one more thread; its functions to send and receive."""
+    serve: Callable[[Callable[[bytes], bytes]], object] | None = None
+    """For a REP whose library calls a function in a thread of its own: has it call this one, in place of `recv` and
+    `send`."""
 
 
 @dataclass(frozen=True, slots=True)
