@@ -34,7 +34,7 @@ def pair(ratio: float, wobble: float = 0.005, blocks: int = BLOCKS, metric: str 
 def test_a_smaller_round_trip_is_a_part_of_the_others() -> None:
     told, controls = verdicts(pair(0.15, wobble=0.1), LIBRARIES)
     assert [verdict.text for verdict in told] == [
-        "two cores: our round trip takes 0.149 of ZeroMQ's (95 % interval 0.144–0.154, 10 blocks; A/A ± 0.008)"
+        "two cores: our engine's round trip takes 0.149 of ZeroMQ's (95 % interval 0.144–0.154, 10 blocks; A/A ± 0.008)"
     ]
     assert len(controls) == 1
     # The verdict's own ratio is other over baseline, as everywhere.
@@ -46,12 +46,16 @@ def test_a_smaller_round_trip_is_a_part_of_the_others() -> None:
 def test_a_greater_throughput_is_so_many_times_the_others() -> None:
     comparison = Comparison("library", "ours", ("zeromq",), ("flood:throughput",))
     told, _ = verdicts(pair(5.2, metric="flood:throughput"), comparison)
-    assert told[0].text.startswith("two cores: our throughput is 5.199 times ZeroMQ's (95 % interval 5.190–5.208, ")
+    assert told[0].text.startswith(
+        "two cores: our engine's throughput is 5.199 times ZeroMQ's (95 % interval 5.190–5.208, "
+    )
 
 
 def test_a_difference_below_the_control_is_not_claimed() -> None:
     told, _ = verdicts(pair(1.004), LIBRARIES)
-    assert told[0].text.startswith("two cores: our round trip and ZeroMQ's cannot be told apart: a ratio of 1.00")
+    assert told[0].text.startswith(
+        "two cores: our engine's round trip and ZeroMQ's cannot be told apart: a ratio of 1.00"
+    )
 
 
 def test_few_blocks_give_a_ratio_and_no_claim() -> None:
@@ -89,7 +93,7 @@ def test_the_workload_is_named_where_several_have_the_quantity() -> None:
         for library in ("ours", "zeromq")
     ]
     told, _ = verdicts(points, Comparison("library", "ours", ("zeromq",), ("small:throughput",)))
-    assert told[0].text.startswith("our throughput (small) is about 1.00 times ZeroMQ's")
+    assert told[0].text.startswith("our engine's throughput (small) is about 1.00 times ZeroMQ's")
 
 
 def test_another_axis_than_the_library_is_told_in_plain_words_with_its_control() -> None:

@@ -15,7 +15,7 @@ class Ours(Peer):
 
     name = "ours"
     title = "our engine"
-    possessive = "our"
+    possessive = "our engine's"
     semantics = Semantics(
         pattern="PUSH/PULL and REQ/REP of the scalability protocols",
         copies="bytes of 4 KiB or more are sent from where they are, others copied once; one copy out",
