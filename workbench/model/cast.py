@@ -5,6 +5,7 @@ Both worlds play the same cast. Names are stable: luck hangs on them.
 
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import Literal
 
 from workbench.scenario import Scenario, Service, Workload
@@ -72,7 +73,12 @@ class Cast:
         return self._reach(part, instances, policy)
 
     def hands_on(self, part: Part) -> tuple[Dial, ...]:
-        """Whom an instance of a service dials to hand on to: its children in a tree, or all of the next stage."""
+        """Whom an instance of a service dials to hand on to: its children in a tree, or all of the next stage.
+
+        In what order the connections to a stage come up is nobody's decision, and it is the order of their turns. So
+        each instance has another one, the same in every run: instances that took turns in step would send to the same
+        one at a time.
+        """
         service = self.service(part)
         if service.breadth is not None:
             tree = self.of("service", part.owner)
@@ -81,7 +87,8 @@ class Cast:
             return tuple(Dial(child, 8) for child in tree[first : first + service.breadth])
         if service.to is None:
             return ()
-        return self._reach(part, self.of("service", service.to), self.scenario.routing)
+        stage = sorted(self.of("service", service.to), key=lambda target: _mixed(part.name, target.name))
+        return self._reach(part, tuple(stage), self.scenario.routing)
 
     def _reach(self, part: Part, instances: tuple[Part, ...], policy: str) -> tuple[Dial, ...]:
         near = self._by_distance(part.site, {target.site for target in instances})
@@ -101,6 +108,10 @@ class Cast:
         reachable = [(site, self.scenario.link(home, site)) for site in sites]
         distances = {site: 0.0 if site == home else link.one_way for site, link in reachable if link is not None}
         return sorted(distances, key=lambda site: (site != home, distances[site], site))
+
+
+def _mixed(*names: str) -> bytes:
+    return blake2b("\0".join(names).encode()).digest()
 
 
 def cast(scenario: Scenario) -> Cast:
