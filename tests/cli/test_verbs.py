@@ -201,3 +201,9 @@ def test_a_reader_who_goes_away_gets_no_traceback(kept: Any, words: list[str]) -
     done = subprocess.run(command, cwd=kept.folder, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_it_says_which_version_it_is(workbench: Any) -> None:
+    ended = workbench("--version")
+    assert ended.code == 0
+    assert re.fullmatch(r"messaging-workbench \d+\.\d+\.\d+ \((nogit|[0-9a-f]{7}(-dirty)?)\)\n", ended.out)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -36,6 +37,26 @@ app = typer.Typer(
     # Without a default for it, typer 0.29 imports pydantic to find out that help was asked for the verb and not here.
     context_settings={"help_option_names": ["-h", "--help"], "default_map": {"help": False}},
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from workbench.bench.peers.ours import Ours
+        from workbench.results.code import code
+
+        print(f"{Ours().version()} ({code().label})")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell version and commit, and exit."),
+    ] = False,
+) -> None:
+    pass
+
 
 app.command("run")(run.command)
 app.command("lint")(lint.command)

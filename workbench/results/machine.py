@@ -10,7 +10,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("simpy", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "pydantic", "ruamel.yaml", "pyzmq", "pynng")
+LIBRARIES = (
+    "simpy",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "pydantic",
+    "ruamel.yaml",
+    "pyzmq",
+    "pynng",
+    "thrift",
+    "grpcio",
+)
 """The distributions whose versions a manifest records."""
 
 
