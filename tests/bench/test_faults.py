@@ -64,6 +64,8 @@ def test_a_port_that_is_taken_voids_its_reading_and_is_told(
 ) -> None:
     if reason := PEERS[library].missing():
         pytest.skip(reason)
+    flood = "push" in PEERS[library].roles
+    other, metric = ("ping", "flood:throughput") if flood else ("flood", "ping:round_trip.p50")
     started: list[int] = []
     start = conductor.Crew.start
 
@@ -78,11 +80,11 @@ def test_a_port_that_is_taken_voids_its_reading_and_is_told(
     monkeypatch.setattr(conductor.Crew, "start", note)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr(conductor, "ADDRESS", f"tcp://127.0.0.1:{taken.getsockname()[1]}")
-        found = measure(small(f"library={library}", "sweep={}", "workloads.ping.alone=false"), blocks=1)
+        found = measure(small(f"library={library}", "sweep={}", f"workloads.{other}.alone=false"), blocks=1)
     voids = [note for run in found.replications for note in run.notes if "is void" in note]
     assert len(voids) == 1, voids
-    assert re.search(r"the receiver failed: .*(in use|taken)", voids[0], re.IGNORECASE), voids
-    assert sum(name.startswith("flood:throughput") for run in found.replications for name in run.metrics) == 1
+    assert re.search(r"the (receiver|replier) failed: .*(in use|taken)", voids[0], re.IGNORECASE), voids
+    assert sum(name.startswith(metric) for run in found.replications for name in run.metrics) == 1
     assert not [pid for pid in started if psutil.pid_exists(pid)]
 
 

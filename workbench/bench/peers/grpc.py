@@ -68,7 +68,11 @@ class _Server:
     def bind(self, address: str) -> str:
         """Listens at once."""
         host, _, port = address.removeprefix("tcp://").rpartition(":")
-        number = self._server.add_insecure_port(f"{host}:{port}")
+        try:
+            number = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as error:
+            # It says no more than that it failed.
+            raise OSError(f"gRPC cannot listen at {address}; perhaps the port is taken") from error
         self._server.start()
         return f"tcp://{host}:{number}"
 
