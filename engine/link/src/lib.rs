@@ -27,7 +27,7 @@ mod stream;
 
 pub use channel::Channel;
 pub use distribution::{Distribution, DistributionError};
-pub use link::{Flow, Link, LinkError, LinkOptions, SEGMENT};
+pub use link::{Flow, Link, LinkError, LinkOptions, Passage, SEGMENT};
 pub use stream::{Luck, Stream};
 
 /// A moment: nanoseconds since the world began.

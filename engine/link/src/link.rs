@@ -61,7 +61,7 @@ pub struct Flow {
 
 /// When something will be there, unless the link is cut before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Passage {
+pub struct Passage {
     arrival: Nanos,
     /// The first interruption that can still hold it up.
     interruption: usize,
@@ -161,12 +161,13 @@ impl Link {
         self.delay
     }
 
-    pub(crate) fn passage(&self, arrival: Nanos) -> Passage {
+    /// What there is to know of something that has just been offered and would arrive then.
+    pub fn passage(&self, arrival: Nanos) -> Passage {
         Passage { arrival, interruption: self.interruptions.len() - usize::from(self.is_cut()) }
     }
 
     /// When it arrives, given every interruption since it was offered; `None` while one holds it.
-    pub(crate) fn due(&self, passage: Passage) -> Option<Nanos> {
+    pub fn due(&self, passage: Passage) -> Option<Nanos> {
         self.interruptions[passage.interruption..].iter().try_fold(passage.arrival, |arrival, interruption| {
             match interruption.to {
                 _ if arrival <= interruption.from => Some(arrival),

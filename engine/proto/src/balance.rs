@@ -4,11 +4,10 @@
 //! candidates of one priority take turns. There is no hysteresis in either direction: a better candidate is preferred
 //! from the moment it appears (fail-back), and the next priority from the moment the better one is empty (fail-over).
 
-use std::collections::VecDeque;
-
 use smallvec::SmallVec;
 
-use crate::footprint::{Visit, visit_queue};
+use crate::few::Few;
+use crate::footprint::Visit;
 use crate::pipe::PipeId;
 use crate::priority::Priority;
 
@@ -22,7 +21,7 @@ pub struct Rotation {
 #[derive(Debug)]
 struct Level {
     priority: Priority,
-    candidates: VecDeque<PipeId>,
+    candidates: Few<PipeId>,
 }
 
 impl Rotation {
@@ -30,10 +29,10 @@ impl Rotation {
     pub fn add(&mut self, pipe: PipeId, priority: Priority) {
         let place = self.levels.iter().position(|level| level.priority >= priority).unwrap_or(self.levels.len());
         if self.levels.get(place).is_none_or(|level| level.priority != priority) {
-            self.levels.insert(place, Level { priority, candidates: VecDeque::new() });
+            self.levels.insert(place, Level { priority, candidates: Few::new() });
         }
         let candidates = &mut self.levels[place].candidates;
-        debug_assert!(!candidates.contains(&pipe), "{pipe:?} is in the rotation twice");
+        debug_assert!(!candidates.iter().any(|candidate| *candidate == pipe), "{pipe:?} is in the rotation twice");
         candidates.push_back(pipe);
     }
 
@@ -47,9 +46,7 @@ impl Rotation {
     /// Whose turn it is. The turn then passes to the next of the same priority.
     pub fn turn(&mut self) -> Option<PipeId> {
         let candidates = &mut self.levels.iter_mut().find(|level| !level.candidates.is_empty())?.candidates;
-        if candidates.len() > 1 {
-            candidates.rotate_left(1);
-        }
+        candidates.rotate();
         candidates.back().copied()
     }
 
@@ -63,8 +60,8 @@ impl Rotation {
         self.best().map(|level| level.priority)
     }
 
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
-        self.levels.iter().for_each(|level| visit_queue(&level.candidates, visit));
+    pub(crate) fn footprint(&self, visit: Visit) {
+        self.levels.iter().for_each(|level| level.candidates.footprint(visit));
     }
 
     fn best(&self) -> Option<&Level> {

@@ -1,6 +1,9 @@
 //! Conversations on a socket.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+use smallvec::{SmallVec, smallvec};
 
 use crate::footprint::{Visit, visit_slice};
 
@@ -37,15 +40,20 @@ impl fmt::Display for ContextId {
 /// The contexts of a socket with the protocol's state for each. Closed numbers are used again, the lowest first, so
 /// that the same commands always give the same numbers.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Contexts<S> {
-    states: Vec<Option<S>>,
-    free: std::collections::BTreeSet<u32>,
+    /// Three or fewer lie here: most sockets hold one conversation at a time, the default one or another.
+    states: SmallVec<[Option<S>; 3]>,
+    free: BTreeSet<u32>,
     limit: usize,
 }
 
 impl<S: Default> Contexts<S> {
+    /// Bytes at its beginning up to the end of the default context's state, if there are few.
+    pub(crate) const FIRST: usize = 2 * size_of::<usize>() + size_of::<Option<S>>();
+
     pub(crate) fn new(limit: usize) -> Contexts<S> {
-        Contexts { states: vec![Some(S::default())], free: std::collections::BTreeSet::new(), limit }
+        Contexts { states: smallvec![Some(S::default())], free: BTreeSet::new(), limit }
     }
 
     /// Opens one more, unless there are as many as allowed.
@@ -85,7 +93,8 @@ impl<S: Default> Contexts<S> {
         self.states.iter().flatten()
     }
 
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+    /// Visits the states.
+    pub(crate) fn footprint(&self, visit: Visit) {
         visit_slice(&self.states, visit);
     }
 

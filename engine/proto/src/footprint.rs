@@ -8,25 +8,25 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 /// Is told where a piece of memory begins, and how many bytes it has.
-pub type Visit<'a> = &'a mut dyn FnMut(*const u8, usize);
+pub type Visit = fn(*const u8, usize);
 
 /// Visits a value itself, not what it points to.
-pub(crate) fn visit_value<T: ?Sized>(value: &T, visit: Visit<'_>) {
+pub(crate) fn visit_value<T: ?Sized>(value: &T, visit: Visit) {
     visit(std::ptr::from_ref(value).cast(), size_of_val(value));
 }
 
 /// Visits a body and, in front of it, the count of those who share it.
-pub fn visit_body(body: &Bytes, visit: Visit<'_>) {
+pub fn visit_body(body: &Bytes, visit: Visit) {
     visit(body.as_ptr().wrapping_sub(32), 64);
 }
 
 /// Visits the beginning of what a queue holds, or of the room that an empty one has.
-pub(crate) fn visit_queue<T>(queue: &VecDeque<T>, visit: Visit<'_>) {
+pub(crate) fn visit_queue<T>(queue: &VecDeque<T>, visit: Visit) {
     visit(queue.as_slices().0.as_ptr().cast(), MOST.min(queue.capacity() * size_of::<T>()));
 }
 
 /// Visits the beginning of what a vector holds.
-pub(crate) fn visit_slice<T>(slice: &[T], visit: Visit<'_>) {
+pub(crate) fn visit_slice<T>(slice: &[T], visit: Visit) {
     visit(slice.as_ptr().cast(), MOST.min(size_of_val(slice)));
 }
 

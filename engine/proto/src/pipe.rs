@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem::offset_of;
 
-use crate::footprint::{Visit, visit_queue, visit_value};
+use crate::few::Few;
+use crate::footprint::Visit;
 use crate::message::Message;
 use crate::options::{EndpointOptions, Options, WhenFull};
 use crate::priority::Priority;
@@ -44,14 +46,12 @@ impl fmt::Debug for PipeId {
 
 /// One pipe with its two queues.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Pipe {
     pub(crate) send_priority: Priority,
     pub(crate) recv_priority: Priority,
     /// What becomes of a message that finds the outbound queue full.
     pub(crate) when_full: WhenFull,
-    pub(crate) stats: PipeStats,
-    pub(crate) inbound: Queue,
-    pub(crate) outbound: Queue,
     /// In the protocol's rotation of pipes that can be written to.
     pub(crate) offered: bool,
     /// Waits in `Pipes::outputs`.
@@ -59,6 +59,9 @@ pub(crate) struct Pipe {
     /// The inbound queue was full; the world is to be told when there is room.
     paused: bool,
     state: State,
+    pub(crate) stats: PipeStats,
+    pub(crate) outbound: Queue,
+    pub(crate) inbound: Queue,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,16 +75,18 @@ enum State {
 
 /// The pipes of a socket.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Pipes {
     slots: Vec<Slot>,
-    free: VecDeque<u32>,
-    first_generation: u32,
     count: usize,
-    outputs: VecDeque<PipeId>,
-    resumed: VecDeque<PipeId>,
+    outputs: Few<PipeId>,
+    resumed: Few<PipeId>,
+    first_generation: u32,
+    free: VecDeque<u32>,
 }
 
 #[derive(Debug)]
+#[repr(C)]
 struct Slot {
     generation: u32,
     pipe: Option<Pipe>,
@@ -95,8 +100,8 @@ impl Pipes {
             free: VecDeque::new(),
             first_generation: luck % GENERATIONS,
             count: 0,
-            outputs: VecDeque::new(),
-            resumed: VecDeque::new(),
+            outputs: Few::new(),
+            resumed: Few::new(),
         }
     }
 
@@ -121,6 +126,10 @@ impl Pipes {
         let number = match self.free.pop_front() {
             Some(number) => number as usize,
             None => {
+                if self.slots.is_empty() {
+                    // Many sockets have one pipe and will never have another.
+                    self.slots.reserve_exact(1);
+                }
                 self.slots.push(Slot { generation: self.first_generation, pipe: None });
                 self.slots.len() - 1
             }
@@ -308,17 +317,17 @@ impl Pipes {
         Some(id)
     }
 
-    /// Visits the queues of all pipes' names, and the pipe `id`, or the first.
-    pub(crate) fn footprint(&self, id: Option<PipeId>, visit: Visit<'_>) {
-        visit_queue(&self.outputs, visit);
-        if let Some(slot) = self.slots.get(id.map_or(0, PipeId::slot)) {
-            visit_value(slot, visit);
+    /// Visits a pipe; unless it is the `whole`, without what comes in there.
+    pub(crate) fn footprint(&self, id: Option<PipeId>, whole: bool, visit: Visit) {
+        if let Some(slot) = id.and_then(|id| self.slots.get(id.slot())) {
+            let touched = offset_of!(Slot, pipe) + offset_of!(Pipe, inbound) + Queue::BEFORE;
+            visit(std::ptr::from_ref(slot).cast(), if whole { size_of::<Slot>() } else { touched });
         }
     }
 
-    /// Visits the messages of the pipe `id`, or of the first.
-    pub(crate) fn footprint_of_queues(&self, id: Option<PipeId>, visit: Visit<'_>) {
-        if let Some(Slot { pipe: Some(pipe), .. }) = self.slots.get(id.map_or(0, PipeId::slot)) {
+    /// Visits the messages of a pipe.
+    pub(crate) fn footprint_of_queues(&self, id: Option<PipeId>, visit: Visit) {
+        if let Some(pipe) = id.and_then(|id| self.get(id)) {
             pipe.inbound.footprint(visit);
             pipe.outbound.footprint(visit);
         }

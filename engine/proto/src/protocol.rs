@@ -13,10 +13,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::context::ContextId;
 use crate::error::{OpError, PeerFault};
 use crate::event::DownReason;
-use crate::footprint::Visit;
+use crate::footprint::{Visit, visit_value};
 use crate::message::Message;
 use crate::options::{Options, WhenFull};
 use crate::pipe::{PipeId, Pipes};
@@ -291,11 +293,16 @@ pub(crate) trait Protocol: fmt::Debug + Send {
         None
     }
 
-    /// Visits what the next call will look at, besides the machine itself.
-    fn footprint(&self, _visit: Visit<'_>) {}
+    /// Visits the machine itself, as far as messages touch it.
+    fn footprint_here(&self, visit: Visit) {
+        visit_value(self, visit);
+    }
+
+    /// Visits what the next call will look at outside the machine.
+    fn footprint(&self, _visit: Visit) {}
 
     /// Visits the bodies that it keeps.
-    fn footprint_of_bodies(&self, _visit: Visit<'_>) {}
+    fn footprint_of_bodies(&self, _visit: Visit) {}
 }
 
 /// What a protocol works with while it is told something.
@@ -311,7 +318,7 @@ impl Io<'_> {
     /// Gives a pipe up: the socket parts with it, and the world is told to close its connection.
     pub(crate) fn condemn(&mut self, pipe: PipeId, reason: DownReason) {
         if self.pipes.condemn(pipe) {
-            self.wake.condemned.push((pipe, reason));
+            self.wake.partings().condemned.push((pipe, reason));
         }
     }
 
@@ -357,13 +364,22 @@ pub(crate) fn too_many_contexts(io: &Io<'_>) -> OpError {
 
 /// Who may be able to go on, and who has to go.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Wake {
     pub(crate) senders: bool,
-    pub(crate) lanes: Vec<usize>,
+    /// There may be partings.
+    pub(crate) parts: bool,
+    pub(crate) lanes: SmallVec<[u32; 2]>,
+    pub(crate) partings: Option<Box<Partings>>,
+}
+
+/// What comes to an end: rarely anything.
+#[derive(Debug, Default)]
+pub(crate) struct Partings {
     /// Contexts whose waiting receivers have nothing to wait for any more.
-    pub(crate) abandoned_receivers: Vec<(ContextId, OpError)>,
+    pub(crate) receivers: Vec<(ContextId, OpError)>,
     /// Contexts whose waiting senders have nothing to wait for any more.
-    pub(crate) abandoned_senders: Vec<(ContextId, OpError)>,
+    pub(crate) senders: Vec<(ContextId, OpError)>,
     /// Pipes that have been given up.
     pub(crate) condemned: Vec<(PipeId, DownReason)>,
 }
@@ -371,25 +387,45 @@ pub(crate) struct Wake {
 impl Wake {
     /// Is nobody to be looked at?
     pub(crate) fn is_empty(&self) -> bool {
-        !self.senders
-            && self.lanes.is_empty()
-            && self.abandoned_receivers.is_empty()
-            && self.abandoned_senders.is_empty()
-            && self.condemned.is_empty()
+        !self.senders && !self.parts && self.lanes.is_empty()
+    }
+
+    /// Has no pipe been given up?
+    pub(crate) fn spares_all(&self) -> bool {
+        self.partings.as_ref().is_none_or(|partings| partings.condemned.is_empty())
     }
 
     /// Nobody waits who could go on.
     pub(crate) fn clear(&mut self) {
         self.senders = false;
         self.lanes.clear();
-        self.abandoned_receivers.clear();
-        self.abandoned_senders.clear();
+        if let Some(partings) = self.partings.as_mut().filter(|_| self.parts) {
+            partings.receivers.clear();
+            partings.senders.clear();
+            self.parts = !partings.condemned.is_empty();
+        }
     }
 
     pub(crate) fn lane(&mut self, lane: usize) {
+        let lane = lane as u32;
         if self.lanes.last() != Some(&lane) {
             self.lanes.push(lane);
         }
+    }
+
+    /// The receivers who wait in a context have nothing to wait for any more.
+    pub(crate) fn abandon_receivers(&mut self, context: ContextId, error: OpError) {
+        self.partings().receivers.push((context, error));
+    }
+
+    /// The senders who wait in a context have nothing to wait for any more.
+    pub(crate) fn abandon_senders(&mut self, context: ContextId, error: OpError) {
+        self.partings().senders.push((context, error));
+    }
+
+    fn partings(&mut self) -> &mut Partings {
+        self.parts = true;
+        self.partings.get_or_insert_default()
     }
 }
 

@@ -1,28 +1,33 @@
 //! A queue of messages, bounded by number and by bytes.
 
-use std::collections::VecDeque;
+use std::mem::offset_of;
 
-use crate::footprint::{Visit, visit_queue};
+use crate::few::Few;
+use crate::footprint::Visit;
 use crate::message::Message;
 
 /// First in, first out. A message is admitted while there is room for one more message and at least one more byte, so
 /// that one message larger than the whole bound can still pass, alone: a queue that could never take it would block
 /// its sender for ever.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Queue {
-    messages: VecDeque<Message>,
     bytes: usize,
     limit_messages: usize,
     limit_bytes: usize,
+    messages: Few<Message>,
 }
 
 impl Queue {
+    /// Bytes of it that say whether it is full or empty.
+    pub(crate) const BEFORE: usize = offset_of!(Queue, messages) + Few::<Message>::BEFORE;
+
     pub(crate) fn new(limit_messages: usize, limit_bytes: usize) -> Queue {
-        Queue { messages: VecDeque::new(), bytes: 0, limit_messages, limit_bytes }
+        Queue { bytes: 0, limit_messages, limit_bytes, messages: Few::new() }
     }
 
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
-        visit_queue(&self.messages, visit);
+    pub(crate) fn footprint(&self, visit: Visit) {
+        self.messages.footprint(visit);
     }
 
     pub(crate) fn is_full(&self) -> bool {

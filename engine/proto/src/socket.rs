@@ -1,6 +1,7 @@
 //! Sockets: one end of a pattern, as a value.
 
 use std::collections::VecDeque;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rand::RngExt;
 use crate::context::ContextId;
 use crate::error::{OpError, PeerFault, Refused};
 use crate::event::{DownReason, EVENTS_KEPT, Event};
-use crate::footprint::{Visit, visit_value};
+use crate::footprint::Visit;
 use crate::message::Message;
 use crate::options::{EndpointOptions, OptionError, Options, WhenFull};
 use crate::pipe::{PipeId, Pipes};
@@ -21,19 +22,25 @@ use crate::ticket::{Answer, Ticket, WaitingRoom, Want};
 use crate::time::Time;
 
 /// A socket. How to use it stands at the top of this crate.
+///
+/// What every message touches comes first, and what few do comes last: where there are very many sockets, each piece of
+/// memory that is looked at costs more than what is done there.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Socket {
+    protocol: Box<dyn Protocol>,
+    options: Arc<Options>,
     kind: Kind,
     raw: bool,
-    options: Arc<Options>,
-    protocol: Box<dyn Protocol>,
-    pipes: Pipes,
-    waiting: WaitingRoom,
-    wake: Wake,
-    stats: Stats,
-    events: VecDeque<Event>,
-    disconnects: VecDeque<(PipeId, DownReason)>,
     closed: bool,
+    /// There are disconnects.
+    gives_up: bool,
+    wake: Wake,
+    waiting: WaitingRoom,
+    pipes: Pipes,
+    stats: Stats,
+    disconnects: VecDeque<(PipeId, DownReason)>,
+    events: VecDeque<Event>,
 }
 
 /// What the world knows of a connection whose two sides have greeted.
@@ -80,6 +87,7 @@ impl Socket {
             events: VecDeque::new(),
             disconnects: VecDeque::new(),
             closed: false,
+            gives_up: false,
         })
     }
 
@@ -158,6 +166,7 @@ impl Socket {
             self.part(now, pipe, reason);
         } else {
             self.disconnects.retain(|(other, _)| *other != pipe);
+            self.gives_up = !self.disconnects.is_empty();
         }
         self.pipes.release(pipe);
         if !self.wake.is_empty() {
@@ -174,7 +183,9 @@ impl Socket {
     /// [`poll_resumed`](Socket::poll_resumed) names the pipe.
     pub fn admits(&mut self, pipe: PipeId) -> bool {
         let admits = self.pipes.admits(pipe).unwrap_or(false);
-        self.stats.recv_queue_full += u64::from(!admits);
+        if !admits {
+            self.stats.recv_queue_full += 1;
+        }
         admits
     }
 
@@ -453,12 +464,17 @@ impl Socket {
     /// The next pipe that the socket has given up, and why. Its connection must be closed, and after that
     /// [`detach`](Socket::detach) told; the pipe is down already.
     pub fn poll_disconnect(&mut self) -> Option<(PipeId, DownReason)> {
-        self.disconnects.pop_front()
+        if !self.gives_up {
+            return None;
+        }
+        let next = self.disconnects.pop_front();
+        self.gives_up = !self.disconnects.is_empty();
+        next
     }
 
     /// Would [`poll_disconnect`](Socket::poll_disconnect) name a pipe?
     pub fn has_disconnects(&self) -> bool {
-        !self.disconnects.is_empty()
+        self.gives_up
     }
 
     /// The next thing that happened.
@@ -479,23 +495,25 @@ impl Socket {
 
 /// # Looked ahead at
 impl Socket {
+    /// Bytes of the socket that messages touch; the rest is for what happens rarely.
+    pub const TOUCHED: usize = offset_of!(Socket, stats) + Stats::TOUCHED;
+
     /// Visits what the next calls will look at, besides the socket itself and above all on `pipe`: first, at step 0, what
-    /// the socket points to, at step 1 what that points to, and at step 2 the
-    /// bodies there; and at step 3 the pipe alone, for who finds out late which it is. It changes nothing.
-    pub fn footprint(&self, step: usize, pipe: Option<PipeId>, visit: Visit<'_>) {
+    /// the socket points to, at step 1 what that points to, as far as it is not in one piece with it, and at step 2 the
+    /// bodies there; at step 3 the pipe alone, for who finds out late which it is. It changes nothing.
+    pub fn footprint(&self, step: usize, pipe: Option<PipeId>, visit: Visit) {
         match step {
             0 => {
-                visit_value(&*self.protocol, visit);
+                self.protocol.footprint_here(visit);
                 self.waiting.footprint(visit);
-                self.pipes.footprint(pipe, visit);
+                self.pipes.footprint(pipe, self.kind != Kind::Req, visit);
             }
             1 => {
                 self.protocol.footprint(visit);
-                self.waiting.footprint_of_lanes(visit);
                 self.pipes.footprint_of_queues(pipe, visit);
             }
             2 => self.protocol.footprint_of_bodies(visit),
-            _ => self.pipes.footprint(pipe, visit),
+            _ => self.pipes.footprint(pipe, self.kind != Kind::Req, visit),
         }
     }
 
@@ -525,22 +543,15 @@ impl Socket {
 
     /// Serves waiting tickets, first come first served, until nobody in a woken line can go on.
     fn serve(&mut self, now: Time) {
-        if self.waiting.is_empty() && self.wake.condemned.is_empty() {
+        if self.waiting.is_empty() && self.wake.spares_all() {
             return self.wake.clear();
         }
         loop {
-            for (pipe, reason) in std::mem::take(&mut self.wake.condemned) {
-                self.part(now, pipe, reason.clone());
-                self.disconnects.push_back((pipe, reason));
-            }
-            for (context, error) in std::mem::take(&mut self.wake.abandoned_receivers) {
-                self.waiting.answer_receivers(context, self.protocol.lane(context), &error);
-            }
-            for (context, error) in std::mem::take(&mut self.wake.abandoned_senders) {
-                self.waiting.answer_senders(context, &error);
+            if std::mem::take(&mut self.wake.parts) {
+                self.take_leave(now);
             }
             if let Some(lane) = self.wake.lanes.pop() {
-                while let Some((ticket, context)) = self.waiting.first_receiver(lane) {
+                while let Some((ticket, context)) = self.waiting.first_receiver(lane as usize) {
                     match self.act(now, |protocol, io| protocol.recv(io, context)) {
                         Err(OpError::WouldBlock) => break,
                         Ok(message) => self.waiting.answer(ticket, Answer::Received(message)),
@@ -552,6 +563,24 @@ impl Socket {
             } else if self.wake.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Parts with pipes that have been given up, and answers those who wait in vain.
+    fn take_leave(&mut self, now: Time) {
+        let condemned = self.wake.partings.as_mut().map(|partings| std::mem::take(&mut partings.condemned));
+        for (pipe, reason) in condemned.into_iter().flatten() {
+            self.part(now, pipe, reason.clone());
+            self.disconnects.push_back((pipe, reason));
+            self.gives_up = true;
+        }
+        let receivers = self.wake.partings.as_mut().map(|partings| std::mem::take(&mut partings.receivers));
+        for (context, error) in receivers.into_iter().flatten() {
+            self.waiting.answer_receivers(context, self.protocol.lane(context), &error);
+        }
+        let senders = self.wake.partings.as_mut().map(|partings| std::mem::take(&mut partings.senders));
+        for (context, error) in senders.into_iter().flatten() {
+            self.waiting.answer_senders(context, &error);
         }
     }
 

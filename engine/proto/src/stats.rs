@@ -2,6 +2,7 @@
 
 /// What a socket has done so far. Every bound that bites and every message that is dropped is counted here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Stats {
     /// Messages handed to a pipe.
     pub sent: u64,
@@ -11,6 +12,8 @@ pub struct Stats {
     pub sent_bytes: u64,
     /// Bytes of body in them.
     pub received_bytes: u64,
+    /// Requests sent again, because their pipe died or their reply did not come in time.
+    pub resends: u64,
     /// Pipes that came up.
     pub pipes_up: u64,
     /// Pipes that went down.
@@ -19,8 +22,6 @@ pub struct Stats {
     pub peer_faults: u64,
     /// Pipes refused because the socket had as many as it may: `max_pipes`, or one if it speaks with one peer only.
     pub refused_pipes: u64,
-    /// Requests sent again, because their pipe died or their reply did not come in time.
-    pub resends: u64,
     /// Requests whose pipe died for the fourth time or more (`instant_resends`), and that wait before they are sent again.
     pub resends_delayed: u64,
     /// Messages that waited to be transmitted when their pipe died.
@@ -56,6 +57,9 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Bytes of it that messages touch, and those who watch for requests sent again.
+    pub(crate) const TOUCHED: usize = 5 * size_of::<u64>();
+
     /// Every counter with its name.
     pub fn rows(&self) -> [(&'static str, u64); 24] {
         [
@@ -89,6 +93,7 @@ impl Stats {
 
 /// What a pipe has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct PipeStats {
     /// Messages handed to it.
     pub sent: u64,

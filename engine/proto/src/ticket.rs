@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use crate::ascending::Ascending;
 use crate::context::ContextId;
 use crate::error::OpError;
-use crate::footprint::{Visit, visit_queue, visit_slice};
+use crate::few::Few;
+use crate::footprint::{Visit, visit_value};
 use crate::message::Message;
 use crate::time::Time;
 use crate::timers::Timers;
@@ -62,40 +63,68 @@ pub(crate) enum Want {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
-    want: Want,
+    line: Line,
+    context: ContextId,
     deadline: Option<Time>,
 }
 
-/// The tickets that wait, the answers not yet collected, and the deadlines. Receivers wait in lanes, first come first
-/// served; which lane a context waits in is the protocol's business.
+/// Where a ticket waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// Among the senders, with a message or only for room.
+    Send,
+    Room,
+    /// In this lane.
+    Recv(u32),
+}
+
+/// The tickets that wait, and the answers not yet collected. Receivers wait in lanes, first come first served; which lane a
+/// context waits in is the protocol's business.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct WaitingRoom {
     next: u64,
+    /// Who came when nobody waited; before all others.
+    alone: Option<(Ticket, Entry)>,
+    /// How many are in the crowd: whoever finds none need not look there.
+    others: u32,
+    crowd: Option<Box<Crowd>>,
+    answers: Few<(Ticket, Answer)>,
+    /// With what they want to send; nothing for who waits for room only.
+    senders: VecDeque<(Ticket, Message)>,
+}
+
+/// Those who came when others waited already.
+#[derive(Debug, Default)]
+struct Crowd {
     entries: Ascending<Ticket, Entry>,
-    senders: VecDeque<Ticket>,
-    lanes: Vec<VecDeque<Ticket>>,
+    lanes: Vec<Few<Ticket>>,
     deadlines: Timers<Ticket>,
-    answers: VecDeque<(Ticket, Answer)>,
 }
 
 impl WaitingRoom {
     pub(crate) fn admit(&mut self, want: Want, deadline: Option<Time>) -> Ticket {
         let ticket = self.issue(!matches!(want, Want::Recv { .. }));
-        match want {
-            Want::Send { .. } | Want::Room { .. } => self.senders.push_back(ticket),
-            Want::Recv { lane, .. } => {
-                if self.lanes.len() <= lane {
-                    self.lanes.resize_with(lane + 1, VecDeque::new);
-                }
-                self.lanes[lane].push_back(ticket);
+        let (line, context) = match want {
+            Want::Send { context, message } => {
+                self.senders.push_back((ticket, message));
+                (Line::Send, context)
             }
+            Want::Room { context } => {
+                self.senders.push_back((ticket, Message::default()));
+                (Line::Room, context)
+            }
+            Want::Recv { context, lane } => (Line::Recv(lane as u32), context),
+        };
+        let entry = Entry { line, context, deadline };
+        if self.is_empty() {
+            self.alone = Some((ticket, entry));
+        } else {
+            self.others += 1;
+            self.crowd.get_or_insert_default().admit(ticket, entry);
         }
-        if let Some(at) = deadline {
-            self.deadlines.set(at, ticket);
-        }
-        self.entries.insert(ticket, Entry { want, deadline });
         ticket
     }
 
@@ -108,61 +137,64 @@ impl WaitingRoom {
 
     /// Does nobody wait?
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.alone.is_none() && self.others == 0
     }
 
     /// The first receiver in `lane`, and its context.
     pub(crate) fn first_receiver(&self, lane: usize) -> Option<(Ticket, ContextId)> {
-        let ticket = *self.lanes.get(lane)?.front()?;
-        match self.entries.get(&ticket)?.want {
-            Want::Recv { context, .. } => Some((ticket, context)),
-            Want::Send { .. } | Want::Room { .. } => None,
+        match &self.alone {
+            Some((ticket, Entry { line: Line::Recv(other), context, .. })) if *other as usize == lane => {
+                Some((*ticket, *context))
+            }
+            _ => {
+                let ticket = *self.crowd()?.lanes.get(lane)?.front()?;
+                self.entry(ticket).map(|entry| (ticket, entry.context))
+            }
         }
     }
 
     /// The first receiver of `context` in `lane`.
     pub(crate) fn first_receiver_of(&self, lane: usize, context: ContextId) -> Option<Ticket> {
-        let wants = |ticket: &Ticket| match self.entries.get(ticket).map(|entry| &entry.want) {
-            Some(Want::Recv { context: other, .. }) => *other == context,
-            Some(Want::Send { .. } | Want::Room { .. }) | None => false,
-        };
-        self.lanes.get(lane)?.iter().copied().find(wants)
+        match &self.alone {
+            Some((ticket, Entry { line: Line::Recv(_), context: other, .. })) if *other == context => Some(*ticket),
+            _ => self.crowd()?.lanes.get(lane)?.iter().copied().find(|ticket| self.is_of(*ticket, context)),
+        }
     }
 
     /// Takes the message out of the hands of the sender at `place` in the line, to try it;
     /// [`put_back`](WaitingRoom::put_back) if it cannot be sent yet. Those before it who wait for room only are told.
     pub(crate) fn lend_sender(&mut self, place: usize) -> Option<(Ticket, ContextId, Message)> {
         loop {
-            let ticket = *self.senders.get(place)?;
-            match &mut self.entries.get_mut(&ticket)?.want {
-                Want::Send { context, message } => return Some((ticket, *context, std::mem::take(message))),
-                Want::Room { .. } => self.answer(ticket, Answer::Room),
-                Want::Recv { .. } => return None,
-            };
+            let (ticket, _) = *self.senders.get(place)?;
+            let Entry { line, context, .. } = self.entry(ticket)?;
+            if line == Line::Send {
+                let (_, message) = self.senders.get_mut(place)?;
+                return Some((ticket, context, std::mem::take(message)));
+            }
+            self.answer(ticket, Answer::Room);
         }
     }
 
     pub(crate) fn put_back(&mut self, ticket: Ticket, returned: Message) {
-        if let Some(Entry { want: Want::Send { message, .. }, .. }) = self.entries.get_mut(&ticket) {
+        if let Some((_, message)) = self.senders.iter_mut().find(|(waiting, _)| *waiting == ticket) {
             *message = returned;
         }
     }
 
     /// Answers a ticket that waits; false if it does not (any more).
     pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
-        let Some(entry) = self.entries.remove(&ticket) else {
+        let entry = match &self.alone {
+            Some((alone, _)) if *alone == ticket => self.alone.take().map(|(_, entry)| entry),
+            _ if self.others == 0 => None,
+            _ => self.crowd.as_mut().and_then(|crowd| crowd.dismiss(ticket)).inspect(|_| self.others -= 1),
+        };
+        let Some(entry) = entry else {
             return false;
         };
-        let line = match entry.want {
-            Want::Send { .. } | Want::Room { .. } => &mut self.senders,
-            Want::Recv { lane, .. } => &mut self.lanes[lane],
-        };
         // Almost always the first in its line.
-        if let Some(place) = line.iter().position(|waiting| *waiting == ticket) {
-            line.remove(place);
-        }
-        if let Some(at) = entry.deadline {
-            self.deadlines.cancel(at, ticket);
+        if entry.line == Line::Send || entry.line == Line::Room {
+            let place = self.senders.iter().position(|(waiting, _)| *waiting == ticket);
+            place.and_then(|place| self.senders.remove(place));
         }
         self.answers.push_back((ticket, answer));
         true
@@ -176,11 +208,8 @@ impl WaitingRoom {
 
     /// Answers everyone who waits to send in `context`.
     pub(crate) fn answer_senders(&mut self, gone: ContextId, error: &OpError) {
-        let is_of = |ticket: &Ticket| match self.entries.get(ticket).map(|entry| &entry.want) {
-            Some(Want::Send { context, .. } | Want::Room { context }) => *context == gone,
-            Some(Want::Recv { .. }) | None => false,
-        };
-        let tickets: Vec<Ticket> = self.senders.iter().copied().filter(is_of).collect();
+        let tickets = self.senders.iter().map(|(ticket, _)| *ticket);
+        let tickets: Vec<Ticket> = tickets.filter(|ticket| self.is_of(*ticket, gone)).collect();
         self.fail(tickets, error);
     }
 
@@ -193,7 +222,9 @@ impl WaitingRoom {
 
     /// Answers everyone who waits.
     pub(crate) fn answer_all(&mut self, error: &OpError) {
-        let tickets: Vec<Ticket> = self.entries.keys().collect();
+        let alone = self.alone.iter().map(|(ticket, _)| *ticket);
+        let tickets: Vec<Ticket> =
+            alone.chain(self.crowd().into_iter().flat_map(|crowd| crowd.entries.keys())).collect();
         self.fail(tickets, error);
     }
 
@@ -204,13 +235,17 @@ impl WaitingRoom {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.next()
+        let alone = self.alone.as_ref().and_then(|(_, entry)| entry.deadline);
+        match self.crowd().and_then(|crowd| crowd.deadlines.next()) {
+            Some(other) => Some(alone.map_or(other, |at| at.min(other))),
+            None => alone,
+        }
     }
 
     /// Answers every ticket whose deadline is at or before `now`; says how many.
     pub(crate) fn expire(&mut self, now: Time) -> u64 {
         let mut expired = 0;
-        while let Some((_, ticket)) = self.deadlines.pop(now) {
+        while let Some((_, ticket)) = self.next_due().filter(|(at, _)| *at <= now) {
             expired += u64::from(self.answer(ticket, Answer::Failed(OpError::TimedOut)));
         }
         expired
@@ -234,19 +269,66 @@ impl WaitingRoom {
         !self.answers.is_empty()
     }
 
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
-        self.entries.footprint(visit);
-        self.deadlines.footprint(visit);
-        visit_slice(&self.lanes, visit);
-        visit_queue(&self.answers, visit);
+    pub(crate) fn footprint(&self, visit: Visit) {
+        if let Some(crowd) = self.crowd() {
+            visit_value(crowd, visit);
+        }
     }
 
-    pub(crate) fn footprint_of_lanes(&self, visit: Visit<'_>) {
-        self.lanes.iter().take(2).for_each(|lane| visit_queue(lane, visit));
+    /// The crowd, if there is one.
+    fn crowd(&self) -> Option<&Crowd> {
+        if self.others == 0 { None } else { self.crowd.as_deref() }
+    }
+
+    fn entry(&self, ticket: Ticket) -> Option<Entry> {
+        match &self.alone {
+            Some((alone, entry)) if *alone == ticket => Some(*entry),
+            _ => self.crowd()?.entries.get(&ticket).copied(),
+        }
+    }
+
+    fn is_of(&self, ticket: Ticket, context: ContextId) -> bool {
+        self.entry(ticket).is_some_and(|entry| entry.context == context)
+    }
+
+    /// Who is the next to have waited in vain, and when.
+    fn next_due(&self) -> Option<(Time, Ticket)> {
+        let alone = self.alone.as_ref().and_then(|(ticket, entry)| Some((entry.deadline?, *ticket)));
+        let other = self.crowd().and_then(|crowd| crowd.deadlines.first());
+        [alone, other].into_iter().flatten().min()
     }
 
     fn issue(&mut self, sends: bool) -> Ticket {
         self.next += 2;
         Ticket(self.next | u64::from(sends))
+    }
+}
+
+impl Crowd {
+    fn admit(&mut self, ticket: Ticket, entry: Entry) {
+        if let Line::Recv(lane) = entry.line {
+            let lane = lane as usize;
+            if self.lanes.len() <= lane {
+                self.lanes.resize_with(lane + 1, Few::new);
+            }
+            self.lanes[lane].push_back(ticket);
+        }
+        if let Some(at) = entry.deadline {
+            self.deadlines.set(at, ticket);
+        }
+        self.entries.insert(ticket, entry);
+    }
+
+    fn dismiss(&mut self, ticket: Ticket) -> Option<Entry> {
+        let entry = self.entries.remove(&ticket)?;
+        if let Line::Recv(lane) = entry.line {
+            let line = &mut self.lanes[lane as usize];
+            let place = line.iter().position(|waiting| *waiting == ticket);
+            place.and_then(|place| line.remove(place));
+        }
+        if let Some(at) = entry.deadline {
+            self.deadlines.cancel(at, ticket);
+        }
+        Some(entry)
     }
 }

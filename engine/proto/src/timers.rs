@@ -25,7 +25,12 @@ impl<K: Copy + Ord> Timers<K> {
 
     /// When the next deadline is due.
     pub fn next(&self) -> Option<Time> {
-        self.deadlines.first().map(|((at, _), ())| at)
+        self.first().map(|(at, _)| at)
+    }
+
+    /// The next deadline and its key; ties by key.
+    pub fn first(&self) -> Option<(Time, K)> {
+        self.deadlines.first().map(|(deadline, ())| deadline)
     }
 
     /// Takes the next deadline that is due at or before `now`, ties by key.
@@ -35,7 +40,7 @@ impl<K: Copy + Ord> Timers<K> {
         Some((at, key))
     }
 
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+    pub(crate) fn footprint(&self, visit: Visit) {
         self.deadlines.footprint(visit);
     }
 }

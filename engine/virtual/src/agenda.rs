@@ -126,9 +126,9 @@ impl<E: Copy> Agenda<E> {
         self.draws
     }
 
-    /// What comes next: a few entries, in no particular order, some of them perhaps void.
-    pub fn upcoming(&self) -> impl Iterator<Item = E> {
-        self.near.iter().map(|entry| entry.event)
+    /// What comes next: a few entries, some of them perhaps void, with what they are ordered by; in no particular order.
+    pub fn upcoming(&self) -> impl Iterator<Item = ((Time, u64), E)> {
+        self.near.iter().map(|entry| ((entry.at, entry.made), entry.event))
     }
 
     fn len(&self) -> usize {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use sp_link::Channel;
+use sp_link::{Flow, Link, Passage};
 use sp_proto::wire::{FRAME_HEADER_LEN, GREETING_LEN};
-use sp_proto::{Message, PipeId, Time, Visit};
+use sp_proto::{Few, Message, PipeId, Time, Visit};
 
 use crate::agenda::Alarm;
 use crate::ids::{HostId, SocketId};
@@ -26,26 +26,31 @@ pub(crate) enum Side {
 
 /// A connection from its first segment until both ends know that it is over.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Connection {
+    ends: [End; 2],
+    /// What each side sends.
+    ways: [Way; 2],
     /// What was dialled.
     pub(crate) address: String,
     /// Which of its socket's dialers made it.
     pub(crate) dialer: usize,
     /// The dialer gives up then.
     pub(crate) handshake: Option<Alarm>,
-    ends: [End; 2],
-    /// What each side sends.
-    ways: [Way; 2],
 }
 
 /// What one end knows.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct End {
     pub(crate) host: HostId,
     pub(crate) socket: SocketId,
     pub(crate) state: EndState,
     /// Messages that have arrived and that the socket does not admit yet.
-    pub(crate) held: VecDeque<Message>,
+    #[expect(clippy::box_collection, reason = "what is rarely there should be small while it is not")]
+    pub(crate) held: Option<Box<VecDeque<Message>>>,
+    /// The link that it sends over, by its place in the network.
+    link: u32,
     /// The peer has closed; this end follows when nothing is held.
     pub(crate) ending: bool,
 }
@@ -67,20 +72,21 @@ pub(crate) enum EndState {
 
 /// One direction: what is under way, and how much more may be.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Way {
-    /// The link it goes over, by its place in the network.
-    pub(crate) link: usize,
-    pub(crate) channel: Channel<Parcel>,
-    /// Bytes sent that the sender does not know to be consumed.
-    pub(crate) unconsumed: usize,
-    /// Bytes consumed, and when the sender hears of it. Looked at only when the sender wants to send.
-    pub(crate) credits: VecDeque<(Time, usize)>,
     /// The window was full when the sender last wanted to send.
     pub(crate) blocked: bool,
     /// The sender is to be woken at the first credit.
     pub(crate) credit_awaited: bool,
     /// The next arrival is in the agenda.
     pub(crate) armed: bool,
+    /// Bytes sent that the sender does not know to be consumed.
+    pub(crate) unconsumed: usize,
+    /// Bytes consumed, and when the sender hears of it. Looked at only when the sender wants to send.
+    pub(crate) credits: Few<(Time, usize)>,
+    flow: Flow,
+    /// The next to arrive comes first.
+    under_way: Few<(Passage, Parcel)>,
 }
 
 /// What travels.
@@ -112,8 +118,9 @@ impl Side {
 }
 
 impl Connection {
-    pub(crate) fn new(address: String, dialer: usize, ends: [End; 2], links: [usize; 2]) -> Connection {
-        Connection { address, dialer, handshake: None, ends, ways: links.map(Way::new) }
+    pub(crate) fn new(address: String, dialer: usize, ends: [End; 2]) -> Connection {
+        let ways = [Way::new(), Way::new()];
+        Connection { ends, ways, address, dialer, handshake: None }
     }
 
     pub(crate) fn end(&self, side: Side) -> &End {
@@ -132,6 +139,18 @@ impl Connection {
         &mut self.ways[side as usize]
     }
 
+    /// The link that a side sends over, by its place in the network.
+    pub(crate) fn link(&self, side: Side) -> usize {
+        self.ends[side as usize].link as usize
+    }
+
+    /// Visits what both ends know, and one way.
+    pub(crate) fn footprint(&self, side: Side, visit: Visit) {
+        visit(std::ptr::from_ref(self).cast(), size_of::<[End; 2]>());
+        let way = self.way(side);
+        visit(std::ptr::from_ref(way).cast(), size_of::<Way>());
+    }
+
     /// Do both ends know that it is over?
     pub(crate) fn is_over(&self) -> bool {
         self.ends.iter().all(|end| end.state == EndState::Gone)
@@ -144,29 +163,57 @@ impl Connection {
 
     /// Messages under way or held, in both directions.
     pub(crate) fn messages(&self) -> usize {
-        let travelling = self.ways.iter().flat_map(|way| way.channel.iter());
+        let travelling = self.ways.iter().flat_map(Way::parcels);
         travelling.filter(|parcel| matches!(parcel, Parcel::Message(_))).count()
-            + self.ends.iter().map(|end| end.held.len()).sum::<usize>()
+            + self.ends.iter().map(|end| end.holds()).sum::<usize>()
     }
 }
 
 impl End {
-    pub(crate) fn new(host: HostId, socket: SocketId, state: EndState) -> End {
-        End { host, socket, state, held: VecDeque::new(), ending: false }
+    pub(crate) fn new(host: HostId, socket: SocketId, state: EndState, link: usize) -> End {
+        End { host, socket, state, held: None, link: link as u32, ending: false }
+    }
+
+    /// How many messages are held.
+    pub(crate) fn holds(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.len())
     }
 }
 
 impl Way {
-    fn new(link: usize) -> Way {
+    fn new() -> Way {
         Way {
-            link,
-            channel: Channel::new(),
-            unconsumed: 0,
-            credits: VecDeque::new(),
             blocked: false,
             credit_awaited: false,
             armed: false,
+            unconsumed: 0,
+            credits: Few::new(),
+            flow: Flow::default(),
+            under_way: Few::new(),
         }
+    }
+
+    /// Sends something over the link.
+    pub(crate) fn offer(&mut self, link: &mut Link, now: Time, parcel: Parcel) {
+        let arrival = link.offer(&mut self.flow, now.as_nanos(), parcel.size());
+        self.under_way.push_back((link.passage(arrival), parcel));
+    }
+
+    /// The next thing that has arrived by `now`.
+    pub(crate) fn poll(&mut self, link: &Link, now: Time) -> Option<Parcel> {
+        let at = self.next_arrival(link)?;
+        if at > now { None } else { self.under_way.pop_front().map(|(_, parcel)| parcel) }
+    }
+
+    /// When something arrives next; `None` if nothing is under way, or while the link is cut.
+    pub(crate) fn next_arrival(&self, link: &Link) -> Option<Time> {
+        let (passage, _) = self.under_way.front()?;
+        link.due(*passage).map(Time::from_nanos)
+    }
+
+    /// What is under way, the next to arrive first.
+    pub(crate) fn parcels(&self) -> impl Iterator<Item = &Parcel> {
+        self.under_way.iter().map(|(_, parcel)| parcel)
     }
 
     /// Takes in what the sender knows by now to be consumed.
@@ -176,19 +223,18 @@ impl Way {
         }
     }
 
-    /// Visits what is under way, and what is known to be consumed.
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
-        let (begin, size) = self.channel.footprint();
-        visit(begin, size);
-        visit(self.credits.as_slices().0.as_ptr().cast(), 1);
+    /// Visits the older of what is known to be consumed.
+    pub(crate) fn footprint(&self, visit: Visit) {
+        self.credits.footprint(visit);
+        self.under_way.footprint(visit);
     }
 
     /// What `unconsumed` must be, counted anew: under way, held by the receiving `end`, or consumed without the sender
     /// knowing it.
     pub(crate) fn recount(&self, end: &End) -> usize {
         let travelling: usize =
-            self.channel.iter().filter(|parcel| matches!(parcel, Parcel::Message(_))).map(Parcel::size).sum();
-        let held: usize = end.held.iter().map(|message| frame(message.len())).sum();
+            self.parcels().filter(|parcel| matches!(parcel, Parcel::Message(_))).map(Parcel::size).sum();
+        let held: usize = end.held.iter().flat_map(|held| held.iter()).map(|message| frame(message.len())).sum();
         travelling + held + self.credits.iter().map(|(_, size)| size).sum::<usize>()
     }
 }
@@ -250,7 +296,7 @@ impl Connections {
     }
 
     /// Visits the place of one.
-    pub(crate) fn footprint(&self, id: ConnectionId, visit: Visit<'_>) {
+    pub(crate) fn footprint(&self, id: ConnectionId, visit: Visit) {
         if let Some(place) = self.places.get(id.place as usize) {
             visit(std::ptr::from_ref(place).cast(), 1);
         }

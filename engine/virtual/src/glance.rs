@@ -2,12 +2,13 @@
 //!
 //! A world of many hosts does not fit into the processor's caches, and its hosts take turns: whatever an event looks at
 //! is mostly far away, and waiting for it would cost ten times what there is to do. But the agenda knows some events ahead
-//! whom they will happen to. What they point to is fetched step by step, for all of them at a time, so that the waits
-//! overlap. Nothing happens differently for that, only sooner.
+//! whom they will happen to. What they point to is fetched step by step, one step for each of the next few events whenever
+//! one happens: so the memory comes while there is something else to do, and not so early that it is gone again. Nothing
+//! happens differently for that, only sooner.
 
-use sp_proto::{PipeId, visit_body};
+use sp_proto::{PipeId, Time, visit_body};
 
-use crate::connection::{ConnectionId, EndState, Parcel, Side};
+use crate::connection::{Connection, ConnectionId, EndState, Parcel, Side};
 use crate::host::{LiveSocket, Owner};
 use crate::ids::SocketId;
 use crate::roles::Roles;
@@ -16,7 +17,11 @@ use crate::stage::{Due, Stage};
 /// Looks at what comes next, again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Glance {
+    upcoming: Vec<((Time, u64), Due)>,
+    /// At what happens now and at what the agenda knows to come, in this order.
     looks: Vec<Look>,
+    /// How many of them have made their first step.
+    begun: usize,
 }
 
 /// A look at one event: how far it has been followed.
@@ -28,40 +33,56 @@ struct Look {
     /// The end of the connection that it happens to.
     side: Side,
     pipe: Option<PipeId>,
+    /// Something arrives.
     arrives: bool,
+    /// An owner acts, and the connection is the one that it sends on.
+    sends: bool,
 }
 
 impl Glance {
-    /// Fetches what these events will look at, as far as that pays.
-    pub(crate) fn over(&mut self, stage: &Stage, roles: &Roles, upcoming: impl Iterator<Item = Due>) {
-        if stage.socket_count() < WORTHWHILE {
+    /// Begins anew with what happens now and what the agenda knows to come, if that pays.
+    pub(crate) fn over(&mut self, stage: &Stage, roles: &Roles, now: Due) {
+        self.looks.clear();
+        self.begun = 0;
+        if stage.socket_count() >= WORTHWHILE {
+            self.upcoming.clear();
+            self.upcoming.extend(stage.agenda.upcoming());
+            self.upcoming.sort_unstable_by_key(|(order, _)| *order);
+            self.looks.push(Look::at(now));
+            self.looks.extend(self.upcoming.iter().map(|(_, due)| Look::at(*due)));
+            (0..Look::STEPS.len()).for_each(|_| self.step(stage, roles));
+        }
+    }
+
+    /// One event is about to happen: a step for each of those that come soon after.
+    pub(crate) fn step(&mut self, stage: &Stage, roles: &Roles) {
+        if self.begun >= self.looks.len() + Look::STEPS.len() {
             return;
         }
-        self.looks.clear();
-        self.looks.extend(upcoming.filter_map(Look::at));
-        for step in Look::STEPS {
-            for look in &mut self.looks {
+        for (behind, step) in Look::STEPS.into_iter().enumerate() {
+            if let Some(place) = self.begun.checked_sub(behind)
+                && let Some(look) = self.looks.get_mut(place)
+            {
                 step(look, stage, roles);
             }
         }
+        self.begun += 1;
     }
 }
 
 impl Look {
     /// Each follows the pointers that the step before has fetched.
-    const STEPS: [fn(&mut Look, &Stage, &Roles); 9] = [
+    const STEPS: [fn(&mut Look, &Stage, &Roles); 7] = [
         Look::at_beginning,
-        Look::at_owner,
-        Look::at_place,
-        Look::at_socket,
-        Look::behind_socket,
+        Look::behind_beginning,
+        Look::at_middle,
+        Look::behind_middle,
+        Look::at_protocol,
         Look::behind_protocol,
-        Look::at_way_out,
-        Look::at_connection_out,
-        Look::behind_connection_out,
+        Look::at_bodies,
     ];
 
-    fn at(due: Due) -> Option<Look> {
+    fn at(due: Due) -> Look {
         let nothing = Look {
             owner: Owner::Outside,
             socket: None,
@@ -69,127 +90,142 @@ impl Look {
             side: Side::Dialer,
             pipe: None,
             arrives: false,
+            sends: false,
         };
         match due {
             Due::Arrival { connection, sender } => {
-                Some(Look { connection: Some(connection), side: sender.other(), arrives: true, ..nothing })
+                Look { connection: Some(connection), side: sender.other(), arrives: true, ..nothing }
             }
-            Due::Credit { connection, sender } => Some(Look { connection: Some(connection), side: sender, ..nothing }),
-            Due::Timer { socket } => Some(Look { socket: Some(socket), ..nothing }),
-            Due::Ask { client, .. } => Some(Look { owner: Owner::Client(client), ..nothing }),
-            Due::Served { instance, .. } => Some(Look { owner: Owner::Instance(instance), ..nothing }),
-            _ => None,
+            Due::Credit { connection, sender } => Look { connection: Some(connection), side: sender, ..nothing },
+            Due::Timer { socket } => Look { socket: Some(socket), ..nothing },
+            Due::Ask { client, .. } => Look { owner: Owner::Client(client), ..nothing },
+            Due::Served { instance, .. } => Look { owner: Owner::Instance(instance), ..nothing },
+            _ => nothing,
         }
     }
 
+    /// The owner, or the place of the connection.
     fn at_beginning(&mut self, stage: &Stage, roles: &Roles) {
-        roles.footprint(self.owner, &mut fetch);
+        roles.footprint(self.owner, true, fetch);
         if let Some(id) = self.connection {
-            stage.network.connections.footprint(id, &mut fetch);
+            stage.network.connections.footprint(id, fetch);
         }
     }
 
-    fn at_owner(&mut self, stage: &Stage, roles: &Roles) {
-        roles.footprint_within(self.owner, &mut fetch);
-        if let Some(connection) = self.connection.and_then(|id| stage.network.connections.get(id)) {
-            fetch_value(connection);
+    /// The connection, or the place of the owner's socket.
+    fn behind_beginning(&mut self, stage: &Stage, roles: &Roles) {
+        if let Some(connection) = self.connection(stage) {
+            connection.footprint(self.way(), fetch);
+            return;
         }
-    }
-
-    fn at_place(&mut self, stage: &Stage, roles: &Roles) {
-        if let Some(connection) = self.connection.and_then(|id| stage.network.connections.get(id)) {
-            let end = connection.end(self.side);
-            self.socket = Some(end.socket);
-            if let EndState::Up(pipe) = end.state {
-                self.pipe = Some(pipe);
-            }
-            connection.way(self.side.other()).footprint(&mut fetch);
-        }
+        roles.footprint_within(self.owner, fetch);
         self.socket = self.socket.or_else(|| roles.first_socket(self.owner));
         if let Some(socket) = self.socket {
-            stage.footprint(socket, &mut fetch);
+            stage.footprint(socket, fetch);
         }
     }
 
-    fn at_socket(&mut self, stage: &Stage, _roles: &Roles) {
-        if let Some(live) = self.live(stage) {
-            fetch_value(live);
+    /// The place of the connection's socket and the body that arrives, or the owner's socket.
+    fn at_middle(&mut self, stage: &Stage, _roles: &Roles) {
+        let Some(connection) = self.connection(stage) else {
+            if let Some(live) = self.live(stage) {
+                live.footprint(fetch);
+            }
+            return;
+        };
+        let end = connection.end(self.side);
+        if let EndState::Up(pipe) = end.state {
+            self.pipe = Some(pipe);
         }
+        let way = connection.way(self.way());
+        way.footprint(fetch);
         if self.arrives
-            && let Some(connection) = self.connection.and_then(|id| stage.network.connections.get(id))
-            && let Some(Parcel::Message(message)) = connection.way(self.side.other()).channel.iter().next()
+            && let Some(Parcel::Message(message)) = way.parcels().next()
         {
-            visit_body(&message.body, &mut fetch);
+            visit_body(&message.body, fetch);
+        }
+        self.socket = Some(end.socket);
+        stage.footprint(end.socket, fetch);
+    }
+
+    /// The connection's socket, or what is behind the owner's.
+    fn behind_middle(&mut self, stage: &Stage, _roles: &Roles) {
+        let Some(live) = self.live(stage) else { return };
+        if self.connection.is_some() {
+            live.footprint(fetch);
+        } else {
+            live.footprint_within(fetch);
+            live.machine.footprint(0, None, fetch);
         }
     }
 
-    fn behind_socket(&mut self, stage: &Stage, roles: &Roles) {
+    /// What is behind the connection's socket; or what its protocol keeps, and the place of the connection that is sent on.
+    fn at_protocol(&mut self, stage: &Stage, roles: &Roles) {
         let Some(live) = self.live(stage) else { return };
-        live.machine.footprint(0, self.pipe, &mut fetch);
-        live.footprint(&mut fetch);
-        if self.owner == Owner::Outside {
+        if self.connection.is_some() {
+            live.machine.footprint(0, self.pipe, fetch);
             self.owner = live.owner;
-            roles.footprint(self.owner, &mut fetch);
+            roles.footprint(self.owner, false, fetch);
+            return;
         }
-    }
-
-    fn behind_protocol(&mut self, stage: &Stage, roles: &Roles) {
-        let Some(live) = self.live(stage) else { return };
-        live.machine.footprint(1, self.pipe, &mut fetch);
-        roles.footprint_within(self.owner, &mut fetch);
-    }
-
-    fn at_way_out(&mut self, stage: &Stage, roles: &Roles) {
-        roles.footprint_of_work(self.owner, &mut fetch);
-        let Some(live) = self.live(stage) else { return };
-        live.machine.footprint(2, self.pipe, &mut fetch);
-        if self.connection.is_none()
-            && let Some(pipe) = live.machine.likely_pipe()
+        live.machine.footprint(1, None, fetch);
+        if let Some(pipe) = live.machine.likely_pipe()
             && let Some((connection, side)) = live.line(pipe)
         {
+            self.sends = true;
             (self.connection, self.side, self.pipe) = (Some(connection), side, Some(pipe));
-            stage.network.connections.footprint(connection, &mut fetch);
-            live.machine.footprint(3, self.pipe, &mut fetch);
+            stage.network.connections.footprint(connection, fetch);
+            live.machine.footprint(3, self.pipe, fetch);
         }
     }
 
-    fn at_connection_out(&mut self, stage: &Stage, _roles: &Roles) {
-        if !self.arrives
-            && let Some(connection) = self.connection.and_then(|id| stage.network.connections.get(id))
-        {
-            fetch_value(connection);
-            if let Some(live) = self.live(stage) {
-                live.machine.footprint(1, self.pipe, &mut fetch);
+    /// What the protocol keeps and what the owner has, or the connection that is sent on.
+    fn behind_protocol(&mut self, stage: &Stage, roles: &Roles) {
+        if self.sends {
+            if let Some(connection) = self.connection(stage) {
+                connection.footprint(self.side, fetch);
             }
+            return;
+        }
+        let Some(live) = self.live(stage) else { return };
+        live.machine.footprint(1, self.pipe, fetch);
+        roles.footprint_within(self.owner, fetch);
+    }
+
+    /// The bodies that its protocol keeps.
+    fn at_bodies(&mut self, stage: &Stage, _roles: &Roles) {
+        if let Some(live) = self.live(stage) {
+            live.machine.footprint(2, self.pipe, fetch);
         }
     }
 
-    fn behind_connection_out(&mut self, stage: &Stage, _roles: &Roles) {
-        if let Some(connection) = self.connection.and_then(|id| stage.network.connections.get(id)) {
-            connection.way(self.side).footprint(&mut fetch);
-        }
+    /// Who sends on the way that matters.
+    fn way(&self) -> Side {
+        if self.arrives { self.side.other() } else { self.side }
+    }
+
+    fn connection<'a>(&self, stage: &'a Stage) -> Option<&'a Connection> {
+        stage.network.connections.get(self.connection?)
     }
 
     fn live<'a>(&self, stage: &'a Stage) -> Option<&'a LiveSocket> {
-        stage.socket(self.socket?).ok()
+        stage.find(self.socket?)
     }
-}
-
-fn fetch_value<T>(value: &T) {
-    fetch(std::ptr::from_ref(value).cast(), size_of::<T>());
 }
 
 /// Asks for the cache lines of a piece of memory, and does not wait for them.
 #[cfg(target_arch = "x86_64")]
 fn fetch(begin: *const u8, size: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    let within = begin.addr() % LINE;
-    for offset in (0..within + size).step_by(LINE) {
+    let mut line = begin.wrapping_sub(begin.addr() % LINE);
+    let end = begin.wrapping_add(size);
+    while line < end {
         #[expect(unsafe_code, reason = "a prefetch reads nothing, whatever it is pointed at")]
         // SAFETY: prefetching an address has no effect that a program could see, be the address valid or not.
         unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(begin.wrapping_sub(within).wrapping_add(offset).cast());
+            _mm_prefetch::<_MM_HINT_T0>(line.cast());
         }
+        line = line.wrapping_add(LINE);
     }
 }
 
@@ -202,4 +238,4 @@ fn fetch(_begin: *const u8, _size: usize) {}
 const LINE: usize = 64;
 
 /// With fewer sockets a world fits into the caches, and looking ahead would only cost.
-const WORTHWHILE: usize = 512;
+const WORTHWHILE: usize = 4_096;

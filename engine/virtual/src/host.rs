@@ -1,18 +1,19 @@
 //! Hosts, and the sockets that live on them.
 
 use std::collections::BTreeSet;
+use std::mem::offset_of;
 
+use smallvec::SmallVec;
 use sp_proto::{Dialer, EndpointOptions, PipeId, Socket, Time, Visit};
 
 use crate::agenda::Alarm;
 use crate::connection::{ConnectionId, Side};
-use crate::ids::{HostId, SiteId, SocketId};
+use crate::ids::{HostId, SocketId};
 
 /// A machine at a site. It can be killed, and restored; its name and number stay.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) name: String,
-    pub(crate) site: SiteId,
     pub(crate) alive: bool,
     /// How often it has begun.
     pub(crate) life: u32,
@@ -25,19 +26,20 @@ pub(crate) struct Host {
 
 /// A socket with what surrounds it.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct LiveSocket {
-    pub(crate) host: HostId,
+    pub(crate) timer: Option<(Time, Alarm)>,
+    /// Which connection stands behind each pipe, by the pipe's slot.
+    lines: SmallVec<[Option<Line>; 1]>,
     pub(crate) owner: Owner,
+    pub(crate) host: HostId,
+    /// It waits to be settled.
+    pub(crate) touched: bool,
     pub(crate) machine: Socket,
     pub(crate) dialers: Vec<Dialing>,
     pub(crate) addresses: Vec<String>,
     /// Every connection it takes part in, also those that are not pipes yet.
     pub(crate) connections: BTreeSet<(ConnectionId, Side)>,
-    /// Which connection stands behind each pipe, by the pipe's slot.
-    lines: Vec<Option<Line>>,
-    pub(crate) timer: Option<(Time, Alarm)>,
-    /// It waits to be settled.
-    pub(crate) touched: bool,
 }
 
 /// Who commands a socket and hears its answers.
@@ -67,8 +69,8 @@ struct Line {
 }
 
 impl Host {
-    pub(crate) fn new(name: &str, site: SiteId) -> Host {
-        Host { name: name.to_owned(), site, alive: true, life: 1, watched: false, opened: 0, sockets: BTreeSet::new() }
+    pub(crate) fn new(name: &str) -> Host {
+        Host { name: name.to_owned(), alive: true, life: 1, watched: false, opened: 0, sockets: BTreeSet::new() }
     }
 }
 
@@ -81,7 +83,7 @@ impl LiveSocket {
             dialers: Vec::new(),
             addresses: Vec::new(),
             connections: BTreeSet::new(),
-            lines: Vec::new(),
+            lines: SmallVec::new(),
             timer: None,
             touched: false,
         }
@@ -102,9 +104,16 @@ impl LiveSocket {
         }
     }
 
+    /// Visits what every message touches.
+    pub(crate) fn footprint(&self, visit: Visit) {
+        visit(std::ptr::from_ref(self).cast(), offset_of!(LiveSocket, machine) + Socket::TOUCHED);
+    }
+
     /// Visits what says which connections are behind its pipes.
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
-        visit(self.lines.as_ptr().cast(), 1);
+    pub(crate) fn footprint_within(&self, visit: Visit) {
+        if self.lines.spilled() {
+            visit(self.lines.as_ptr().cast(), 1);
+        }
     }
 
     /// The connection behind a pipe.

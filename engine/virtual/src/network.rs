@@ -104,7 +104,7 @@ impl Network {
     /// Connections over any of these links.
     pub(crate) fn over(&self, links: &[usize]) -> Vec<ConnectionId> {
         let uses = |connection: &Connection| {
-            [Side::Dialer, Side::Listener].into_iter().any(|side| links.contains(&connection.way(side).link))
+            [Side::Dialer, Side::Listener].into_iter().any(|side| links.contains(&connection.link(side)))
         };
         self.connections.iter().filter(|(_, connection)| uses(connection)).map(|(id, _)| id).collect()
     }

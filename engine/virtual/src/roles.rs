@@ -175,10 +175,6 @@ impl Roles {
     }
 }
 
-fn visit_value<T>(value: &T, visit: Visit<'_>) {
-    visit(std::ptr::from_ref(value).cast(), size_of::<T>());
-}
-
 /// The books of one workload: every request is answered, lost or still there, and Little's law is kept. `waiting` is when
 /// those were sent that are still there.
 fn balance(name: &str, meter: &Meter, waiting: &[Time]) -> Result<(), String> {
@@ -195,28 +191,21 @@ fn balance(name: &str, meter: &Meter, waiting: &[Time]) -> Result<(), String> {
 
 /// # Looked ahead at
 impl Roles {
-    /// Visits who owns a socket.
-    pub(crate) fn footprint(&self, owner: Owner, visit: Visit<'_>) {
+    /// Visits who owns a socket, and `acts` there or is told something.
+    pub(crate) fn footprint(&self, owner: Owner, acts: bool, visit: Visit) {
         match owner {
-            Owner::Client(number) => visit_value(&self.clients[number as usize], visit),
-            Owner::Instance(number) => visit_value(&self.instances[number as usize], visit),
+            Owner::Client(number) => self.clients[number as usize].footprint_here(acts, visit),
+            Owner::Instance(number) => self.instances[number as usize].footprint_here(visit),
             Owner::Outside => {}
         }
     }
 
     /// Visits what it points to.
-    pub(crate) fn footprint_within(&self, owner: Owner, visit: Visit<'_>) {
+    pub(crate) fn footprint_within(&self, owner: Owner, visit: Visit) {
         match owner {
             Owner::Client(number) => self.clients[number as usize].footprint(visit),
             Owner::Instance(number) => self.instances[number as usize].footprint(visit),
             Owner::Outside => {}
-        }
-    }
-
-    /// Visits what that points to.
-    pub(crate) fn footprint_of_work(&self, owner: Owner, visit: Visit<'_>) {
-        if let Owner::Client(number) = owner {
-            self.clients[number as usize].footprint_of_work(visit);
         }
     }
 

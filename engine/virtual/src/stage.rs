@@ -35,6 +35,8 @@ pub(crate) struct Stage {
     /// By site, if handling costs anything.
     processors: Vec<Processor>,
     hosts: Vec<Host>,
+    /// Where each host is. Apart from the hosts, for every answer asks for it and for nothing else.
+    sites: Vec<SiteId>,
     host_names: HashSet<String>,
     sockets: Vec<Option<Box<LiveSocket>>>,
     touched: VecDeque<SocketId>,
@@ -89,6 +91,7 @@ impl Stage {
             handling,
             processors: Vec::new(),
             hosts: Vec::new(),
+            sites: Vec::new(),
             host_names: HashSet::new(),
             sockets: Vec::new(),
             touched: VecDeque::new(),
@@ -123,12 +126,17 @@ impl Stage {
         if !self.host_names.insert(name.to_owned()) {
             return Err(WorldError::Taken { what: "host", name: name.to_owned() });
         }
-        self.hosts.push(Host::new(name, site));
+        self.hosts.push(Host::new(name));
+        self.sites.push(site);
         Ok(HostId(self.hosts.len() as u32 - 1))
     }
 
     pub(crate) fn host(&self, id: HostId) -> Result<&Host, WorldError> {
         self.hosts.get(id.index()).ok_or(WorldError::Unknown { what: "host", number: id.0 })
+    }
+
+    pub(crate) fn site_of(&self, id: HostId) -> Result<SiteId, WorldError> {
+        self.sites.get(id.index()).copied().ok_or(WorldError::Unknown { what: "host", number: id.0 })
     }
 
     pub(crate) fn stream(&self, host: HostId, name: &str) -> Stream {
@@ -287,13 +295,18 @@ impl Stage {
             .ok_or(WorldError::Socket(OpError::Closed))
     }
 
+    /// A socket, if it is still there.
+    pub(crate) fn find(&self, id: SocketId) -> Option<&LiveSocket> {
+        self.sockets.get(id.index())?.as_deref()
+    }
+
     /// How many sockets there have been.
     pub(crate) fn socket_count(&self) -> usize {
         self.sockets.len()
     }
 
     /// Visits the place of a socket.
-    pub(crate) fn footprint(&self, id: SocketId, visit: Visit<'_>) {
+    pub(crate) fn footprint(&self, id: SocketId, visit: Visit) {
         if let Some(place) = self.sockets.get(id.index()) {
             visit(std::ptr::from_ref(place).cast(), 1);
         }
@@ -316,7 +329,7 @@ impl Stage {
         let live = self.socket(id)?;
         let host = &self.hosts[live.host.index()];
         if let Some(there) = self.network.listeners.get(address) {
-            self.network.link_between(host.site, self.hosts[there.host.index()].site)?;
+            self.network.link_between(self.sites[live.host.index()], self.sites[there.host.index()])?;
         }
         let seed = self.luck.seed(&format!("dialer/{}/{}/{}", host.name, host.opened, live.dialers.len()));
         let machine = Dialer::new(now, live.machine.options(), seed);

@@ -436,8 +436,9 @@ impl World {
             left -= 1;
             if self.seen != self.stage.agenda.draws() {
                 self.seen = self.stage.agenda.draws();
-                self.glance.over(&self.stage, &self.roles, self.stage.agenda.upcoming());
+                self.glance.over(&self.stage, &self.roles, due);
             }
+            self.glance.step(&self.stage, &self.roles);
             self.handle(due);
             self.quiesce();
         }

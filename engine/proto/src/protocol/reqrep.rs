@@ -6,7 +6,7 @@
 //! sent again to the next pipe, because a silent peer is likelier dead than slow. A request that brings down one
 //! connection after another, perhaps because nobody accepts its size, is given time in between.
 
-use std::collections::VecDeque;
+use std::mem::offset_of;
 
 use bytes::Bytes;
 use rand::RngExt;
@@ -16,6 +16,7 @@ use super::{Io, Protocol, too_many_contexts};
 use crate::ascending::Ascending;
 use crate::context::{ContextId, Contexts};
 use crate::error::OpError;
+use crate::few::Few;
 use crate::footprint::{Visit, visit_body};
 use crate::message::{Header, Message};
 use crate::options::Options;
@@ -26,15 +27,16 @@ use crate::timers::Timers;
 
 /// Asks. Each context has at most one request outstanding; a new one cancels the old.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Req {
-    contexts: Contexts<Asking>,
     /// Which context a reply belongs to.
     outstanding: Ascending<u32, ContextId>,
     /// Contexts whose request waits for a pipe that can take it.
-    parked: VecDeque<ContextId>,
+    parked: Few<ContextId>,
     outbox: Outbox,
     resends: Timers<ContextId>,
     next_id: u32,
+    contexts: Contexts<Asking>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +66,7 @@ impl Req {
         Req {
             contexts: Contexts::new(options.max_contexts),
             outstanding: Ascending::default(),
-            parked: VecDeque::new(),
+            parked: Few::new(),
             outbox: Outbox::default(),
             resends: Timers::default(),
             next_id: rng_from(seed).random::<u32>(),
@@ -187,9 +189,8 @@ impl Protocol for Req {
             return Err((OpError::ContextClosed, message));
         };
         if matches!(state, Asking::Waiting { .. }) {
-            io.wake
-                .abandoned_receivers
-                .push((context, OpError::Cancelled("a new request took the place of the one being waited for")));
+            let error = OpError::Cancelled("a new request took the place of the one being waited for");
+            io.wake.abandon_receivers(context, error);
         }
         self.forget(io, context);
         let id = self.next_id | REQUEST;
@@ -249,20 +250,24 @@ impl Protocol for Req {
         self.resends.next()
     }
 
+    fn footprint_here(&self, visit: Visit) {
+        visit(std::ptr::from_ref(self).cast(), offset_of!(Req, contexts) + 2 * size_of::<usize>());
+    }
+
     fn likely_pipe(&self) -> Option<PipeId> {
         self.outbox.next()
     }
 
-    fn footprint(&self, visit: Visit<'_>) {
+    fn footprint(&self, visit: Visit) {
         self.contexts.footprint(visit);
         self.outstanding.footprint(visit);
         self.outbox.footprint(visit);
         self.resends.footprint(visit);
     }
 
-    fn footprint_of_bodies(&self, visit: Visit<'_>) {
-        if let Some(Asking::Waiting { body, .. }) = self.contexts.states().find(|state| !matches!(state, Asking::Idle))
-        {
+    fn footprint_of_bodies(&self, visit: Visit) {
+        let waiting = self.contexts.states().find(|state| !matches!(state, Asking::Idle));
+        if let Some(Asking::Waiting { body, .. }) = waiting {
             visit_body(body, visit);
         }
     }
@@ -271,9 +276,10 @@ impl Protocol for Req {
 /// Replies. Each context holds at most one request in hand; receiving another one abandons it. A RESPONDENT is the same
 /// machine; in other words, and with another answer to a full queue.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Rep {
-    contexts: Contexts<Replying>,
     inbox: Inbox,
+    contexts: Contexts<Replying>,
     wording: &'static Wording,
 }
 
@@ -356,7 +362,7 @@ impl Protocol for Rep {
         let before = std::mem::replace(state, Replying::InHand { pipe, stack: request.header });
         if matches!(before, Replying::InHand { .. }) {
             // A reply to it that still waits must not go to the next asker.
-            io.wake.abandoned_senders.push((context, OpError::Cancelled(self.wording.abandoned)));
+            io.wake.abandon_senders(context, OpError::Cancelled(self.wording.abandoned));
         }
         Ok(received(io, Message::new(request.body)))
     }
@@ -388,6 +394,13 @@ impl Protocol for Rep {
         true
     }
 
+    fn footprint_here(&self, visit: Visit) {
+        // Mostly nothing was returned, and there is the default context alone.
+        let begin = offset_of!(Rep, inbox) + Inbox::RARE;
+        let end = offset_of!(Rep, contexts) + Contexts::<Replying>::FIRST;
+        visit(std::ptr::from_ref(self).wrapping_byte_add(begin).cast(), end - begin);
+    }
+
     fn likely_pipe(&self) -> Option<PipeId> {
         self.contexts.states().find_map(|state| match state {
             Replying::InHand { pipe, .. } => Some(*pipe),
@@ -395,8 +408,7 @@ impl Protocol for Rep {
         })
     }
 
-    fn footprint(&self, visit: Visit<'_>) {
-        self.contexts.footprint(visit);
+    fn footprint(&self, visit: Visit) {
         self.inbox.footprint(visit);
     }
 }

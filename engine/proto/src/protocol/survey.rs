@@ -72,7 +72,7 @@ impl Surveyor {
     fn expire(&mut self, io: &mut Io<'_>) {
         while let Some((_, context)) = self.deadlines.pop(io.now) {
             self.finish(context);
-            io.wake.abandoned_receivers.push((context, OpError::TimedOut));
+            io.wake.abandon_receivers(context, OpError::TimedOut);
         }
     }
 
@@ -130,9 +130,8 @@ impl Protocol for Surveyor {
             return Err((OpError::WouldBlock, message));
         }
         self.forget(io, context);
-        io.wake
-            .abandoned_receivers
-            .push((context, OpError::Cancelled("a new survey took the place of the one being waited for")));
+        let error = OpError::Cancelled("a new survey took the place of the one being waited for");
+        io.wake.abandon_receivers(context, error);
         let id = self.next_id | REQUEST;
         self.next_id = self.next_id.wrapping_add(1);
         if let Some(survey) = self.contexts.get_mut(context) {

@@ -1,11 +1,12 @@
 //! The ways of messages over the pipes of a socket: each to one of them, each to all of them, and fairly from all.
 
-use std::collections::VecDeque;
+use std::mem::offset_of;
 
 use super::Io;
 use crate::balance::Rotation;
 use crate::error::OpError;
 use crate::event::DownReason;
+use crate::few::Few;
 use crate::footprint::Visit;
 use crate::message::Message;
 use crate::options::WhenFull;
@@ -51,7 +52,7 @@ impl Outbox {
         self.writable.next()
     }
 
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+    pub(crate) fn footprint(&self, visit: Visit) {
         self.writable.footprint(visit);
     }
 
@@ -149,12 +150,16 @@ impl Fanout {
 
 /// Fairly from all pipes, the best priority first. What was given back comes before everything else.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Inbox {
+    returned: Few<Message>,
     readable: Rotation,
-    returned: VecDeque<Message>,
 }
 
 impl Inbox {
+    /// Bytes at its beginning that are rarely touched.
+    pub(crate) const RARE: usize = offset_of!(Inbox, readable);
+
     /// Keeps a message that came from a pipe until its turn.
     pub(crate) fn enqueue(&mut self, io: &mut Io<'_>, id: PipeId, message: Message) {
         if io.pipes.push_in(id, message)
@@ -181,7 +186,7 @@ impl Inbox {
         self.returned.is_empty() && self.readable.next().is_none() && io.pipes.is_alone(pipe)
     }
 
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+    pub(crate) fn footprint(&self, visit: Visit) {
         self.readable.footprint(visit);
     }
 

@@ -1,5 +1,6 @@
 //! Asking: requests on a REQ socket, a context for each that is outstanding.
 
+use smallvec::SmallVec;
 use sp_proto::{Answer, Ascending, ContextId, Ticket, Time, Visit};
 
 use super::body::{replier_of, request};
@@ -11,7 +12,7 @@ use crate::story::Scene;
 pub(super) struct Asking {
     outstanding: Ascending<Ticket, Asked>,
     /// Contexts that have been used and are free.
-    idle: Vec<ContextId>,
+    idle: SmallVec<[ContextId; 4]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ impl Asking {
         match answer {
             Answer::Received(message) => {
                 self.idle.push(context);
-                let site = replier_of(&message.body).and_then(|host| act.stage.host(host).ok()).map(|host| host.site);
+                let site = replier_of(&message.body).and_then(|host| act.stage.site_of(host).ok());
                 act.meter.answered(at, now, act.home.index(), site.map(|site| site.index()));
                 act.stage.tell(act.host, Scene::Answered(sequence));
             }
@@ -77,9 +78,11 @@ impl Asking {
     }
 
     /// Visits the requests that are under way, and the contexts that are free.
-    pub(super) fn footprint(&self, visit: Visit<'_>) {
+    pub(super) fn footprint(&self, visit: Visit) {
         self.outstanding.footprint(visit);
-        visit(self.idle.as_ptr().cast(), 1);
+        if self.idle.spilled() {
+            visit(self.idle.as_ptr().cast(), 1);
+        }
     }
 
     /// How many requests are still waited for.

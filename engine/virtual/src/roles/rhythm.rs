@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use sp_link::{Distribution, Stream};
 use sp_proto::Time;
 
@@ -46,7 +47,7 @@ pub enum Load {
 #[derive(Debug, Default)]
 pub(crate) struct Rhythm {
     /// Draws when to ask, or, for each request outstanding, how long to think.
-    luck: Vec<Stream>,
+    luck: SmallVec<[Stream; 1]>,
     /// When an open load asks next, in seconds. Moments are added up unrounded, so that the rate is exact.
     moment: f64,
     /// When a burst ends, in seconds.
@@ -80,7 +81,7 @@ impl Rhythm {
     /// A rhythm that begins now; `stream` gives luck by name.
     pub(crate) fn begin(load: &Load, now: Time, stream: impl Fn(&str) -> Stream) -> Rhythm {
         let now = now.as_secs_f64();
-        let mut rhythm = Rhythm { luck: Vec::new(), moment: now, burst_ends: now, told: 0, began: now };
+        let mut rhythm = Rhythm { luck: SmallVec::new(), moment: now, burst_ends: now, told: 0, began: now };
         match *load {
             Load::Poisson { .. } | Load::Paced { .. } => rhythm.luck.push(stream("asking")),
             Load::Bursty { on, off, .. } => {

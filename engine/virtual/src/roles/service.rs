@@ -1,15 +1,19 @@
 //! Services: who answers, and how long that takes.
 
+use std::mem::offset_of;
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use sp_link::{Distribution, Stream};
-use sp_proto::{Answer, Ascending, ContextId, EndpointOptions, Kind, OpError, Options, Ticket, Time, Visit};
+use sp_proto::{
+    Answer, Ascending, ContextId, EndpointOptions, Kind, OpError, Options, Ticket, Time, Visit, visit_body,
+};
 
 use super::Receipt;
 use super::body::{date_of, reply, sequence_of};
 use crate::error::WorldError;
-use crate::host::{Host, Owner};
+use crate::host::Owner;
 use crate::ids::{HostId, SiteId, SocketId};
 use crate::stage::{Due, Stage};
 
@@ -65,30 +69,31 @@ pub struct InstancePlan {
 
 /// An instance at work.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Instance {
     pub(crate) host: HostId,
+    pub(crate) site: SiteId,
     /// The service it belongs to.
     pub(crate) service: usize,
+    number: u32,
+    /// How often it was started; cues for an earlier life are void.
+    life: u32,
     /// How many it has served.
     pub(crate) served: u64,
     /// How long its workers have been busy, all together; what one has in hand counts whole.
     pub(crate) busy: Duration,
-    /// When it has given up.
-    pub(crate) gave_up: Option<Time>,
-    pub(crate) site: SiteId,
-    address: String,
     slowness: f64,
-    number: u32,
-    /// Its place in the plan.
-    place: usize,
-    /// How often it was started; cues for an earlier life are void.
-    life: u32,
     pub(crate) socket: Option<SocketId>,
     /// Through which it hands on.
     out: Option<SocketId>,
-    workers: Vec<Worker>,
     /// Which worker waits for a ticket, to receive, to reply or to hand on.
     waiting: Ascending<(SocketId, Ticket), u32>,
+    workers: SmallVec<[Worker; 1]>,
+    /// When it has given up.
+    pub(crate) gave_up: Option<Time>,
+    address: String,
+    /// Its place in the plan.
+    place: usize,
 }
 
 /// REP and RESPONDENT give each worker a conversation of its own; on PULL they all share the one there is.
@@ -151,14 +156,13 @@ impl Instance {
         number: u32,
     ) -> Result<Instance, WorldError> {
         let InstancePlan { host, address, slowness } = plan.instances[place].clone();
-        let Host { site, .. } = stage.host(host)?;
         Ok(Instance {
             host,
             service,
             served: 0,
             busy: Duration::ZERO,
             gave_up: None,
-            site: *site,
+            site: stage.site_of(host)?,
             address,
             slowness,
             number,
@@ -166,7 +170,7 @@ impl Instance {
             life: 0,
             socket: None,
             out: None,
-            workers: Vec::new(),
+            workers: SmallVec::new(),
             waiting: Ascending::default(),
         })
     }
@@ -210,10 +214,19 @@ impl Instance {
         Ok(())
     }
 
+    /// Visits it, as far as messages touch it.
+    pub(crate) fn footprint_here(&self, visit: Visit) {
+        visit(std::ptr::from_ref(self).cast(), offset_of!(Instance, gave_up));
+    }
+
     /// Visits its workers, and who of them waits.
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
+    pub(crate) fn footprint(&self, visit: Visit) {
         self.waiting.footprint(visit);
-        visit(self.workers.as_ptr().cast(), size_of::<Worker>());
+        if self.workers.spilled() {
+            visit(self.workers.as_ptr().cast(), size_of::<Worker>());
+        } else if let Some(worker) = self.workers.first() {
+            visit_body(&worker.request, visit);
+        }
     }
 
     /// The host is about to lose its sockets.

@@ -196,7 +196,7 @@ impl Stations {
         let number = self.stations.len();
         let first = self.servers.len();
         for host in &plan.hosts {
-            let site = stage.host(*host)?.site;
+            let site = stage.site_of(*host)?;
             let idle = (0..plan.workers).rev().collect();
             self.servers.push(Server {
                 host: *host,
@@ -228,7 +228,7 @@ impl Stations {
         let first = self.visitors.len();
         for (host, targets) in &clients {
             let asker = stage.host(*host)?;
-            let (home, name) = (asker.site, asker.name.clone());
+            let (home, name) = (stage.site_of(*host)?, asker.name.clone());
             let numbers: Vec<u32> = targets.iter().map(|(place, _)| there.first as u32 + place).collect();
             let names: Vec<&str> = numbers
                 .iter()

@@ -1,7 +1,9 @@
 //! Workloads: who asks, how often, and what comes of it.
 
+use std::mem::offset_of;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use sp_proto::{Answer, EndpointOptions, Kind, Options, Ticket, Time, Visit};
 
 use super::asking::Asking;
@@ -63,23 +65,24 @@ pub(crate) struct Workload {
 
 /// A client at work.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Client {
     pub(crate) host: HostId,
+    home: SiteId,
     /// The workload it takes part in.
     pub(crate) workload: usize,
     /// Its place in the plan.
     place: usize,
     /// Its number among all clients of the world.
     number: u32,
-    home: SiteId,
     /// How often it was started; cues for an earlier life are void.
     life: u32,
-    /// Its sockets: one, or one for each target. None while the host is dead.
-    lines: Vec<Line>,
     /// Decides among several sockets.
-    router: Option<Router>,
-    rhythm: Rhythm,
+    router: Option<Box<Router>>,
     asked: u64,
+    /// Its sockets: one, or one for each target. None while the host is dead.
+    lines: SmallVec<[Line; 1]>,
+    rhythm: Rhythm,
 }
 
 /// A socket of a client, and what it waits for there.
@@ -166,9 +169,9 @@ impl Client {
             workload,
             place,
             number,
-            home: stage.host(host)?.site,
+            home: stage.site_of(host)?,
             life: 0,
-            lines: Vec::new(),
+            lines: SmallVec::new(),
             router: None,
             rhythm: Rhythm::default(),
             asked: 0,
@@ -196,7 +199,7 @@ impl Client {
             let names: Vec<&str> = targets.iter().map(|(address, _)| address.as_str()).collect();
             let levels = targets.iter().map(|(_, endpoint)| endpoint.send_priority.level()).collect();
             let asker = stage.host(host).map_or_else(|_| String::new(), |host| host.name.clone());
-            Router::new(plan.choice, levels, stage.stream(host, "routing"), &asker, &names)
+            Box::new(Router::new(plan.choice, levels, stage.stream(host, "routing"), &asker, &names))
         });
         self.rhythm = Rhythm::begin(&workload.plan.load, stage.now, |name| stage.stream(host, name));
         match workload.plan.load {
@@ -277,14 +280,17 @@ impl Client {
         self.lines.iter_mut().for_each(|line| line.look(stage, workload));
     }
 
-    /// Visits its lines.
-    pub(crate) fn footprint(&self, visit: Visit<'_>) {
-        visit(self.lines.as_ptr().cast(), size_of::<Line>());
+    /// Visits it, all that asking touches or only what answers do.
+    pub(crate) fn footprint_here(&self, asks: bool, visit: Visit) {
+        let touched = if asks { size_of::<Client>() } else { offset_of!(Client, rhythm) };
+        visit(std::ptr::from_ref(self).cast(), touched);
     }
 
-    /// Visits what is under way on its first line.
-    pub(crate) fn footprint_of_work(&self, visit: Visit<'_>) {
-        if let Some(Line { manner: Manner::Asking(asking), .. }) = self.lines.first() {
+    /// Visits its first line, unless it lies here, and what is under way there.
+    pub(crate) fn footprint(&self, visit: Visit) {
+        if self.lines.spilled() {
+            visit(self.lines.as_ptr().cast(), size_of::<Line>());
+        } else if let Some(Line { manner: Manner::Asking(asking), .. }) = self.lines.first() {
             asking.footprint(visit);
         }
     }
@@ -385,7 +391,7 @@ impl Line {
     }
 
     fn look(&mut self, stage: &Stage, workload: &mut Workload) {
-        if let Ok(live) = stage.socket(self.socket) {
+        if let Some(live) = stage.find(self.socket) {
             let resends = live.machine.stats().resends;
             if resends != self.repeats_seen {
                 workload.meter.repeated(resends - self.repeats_seen, stage.now);

@@ -6,7 +6,7 @@
 //! dialer gives up after its socket's `handshake_timeout`.
 
 use bytes::BytesMut;
-use sp_proto::{Attachment, DownReason, EndpointOptions, Message, PeerFault, Time, wire};
+use sp_proto::{Attachment, DownReason, EndpointOptions, Message, PeerFault, wire};
 
 use super::{Due, Stage};
 use crate::connection::{Connection, ConnectionId, End, EndState, Parcel, Side, frame};
@@ -27,13 +27,15 @@ impl Stage {
         let patience = live.machine.options().handshake_timeout;
         // A name that nobody has ever listened at is refused by the site itself.
         let there = self.network.listeners.get(&address).map_or(here, |listening| listening.host);
-        let sites = (self.hosts[here.index()].site, self.hosts[there.index()].site);
+        let sites = (self.sites[here.index()], self.sites[there.index()]);
         let Some(links) = self.network.route(sites.0, sites.1) else {
             self.dialer_down(socket, dialer);
             return;
         };
-        let ends = [End::new(here, socket, EndState::Connecting), End::new(there, socket, EndState::Unaware)];
-        let id = self.network.connections.add(Connection::new(address, dialer, ends, links));
+        let [out, back] = links;
+        let ends =
+            [End::new(here, socket, EndState::Connecting, out), End::new(there, socket, EndState::Unaware, back)];
+        let id = self.network.connections.add(Connection::new(address, dialer, ends));
         let alarm = self.agenda.set_alarm(now + patience, Due::Handshake { connection: id });
         if let Some(connection) = self.network.connections.get_mut(id) {
             connection.handshake = Some(alarm);
@@ -54,13 +56,13 @@ impl Stage {
 
     /// Something that `sender` sent may have arrived.
     pub(super) fn arrive(&mut self, id: ConnectionId, sender: Side) {
-        let now = self.now.as_nanos();
+        let now = self.now;
         if let Some(connection) = self.network.connections.get_mut(id) {
             connection.way_mut(sender).armed = false;
         }
         while let Some(connection) = self.network.connections.get_mut(id) {
-            let way = connection.way_mut(sender);
-            let Some(parcel) = way.channel.poll(&self.network.links[way.link], now) else { break };
+            let link = &self.network.links[connection.link(sender)];
+            let Some(parcel) = connection.way_mut(sender).poll(link, now) else { break };
             self.take_in(id, sender.other(), parcel);
         }
         self.arm(id, sender);
@@ -69,8 +71,11 @@ impl Stage {
     /// Something has arrived at a site. Its program has it at once, or when it comes to it.
     fn take_in(&mut self, id: ConnectionId, side: Side, parcel: Parcel) {
         let now = self.now;
+        if self.processors.is_empty() {
+            return self.receive(id, side, parcel);
+        }
         let Some(connection) = self.network.connections.get(id) else { return };
-        let site = self.hosts[connection.end(side).host.index()].site;
+        let site = self.sites[connection.end(side).host.index()];
         let Some(processor) = self.processors.get_mut(site.index()) else {
             return self.receive(id, side, parcel);
         };
@@ -106,12 +111,13 @@ impl Stage {
     /// Sees to it that the next arrival is in the agenda.
     pub(super) fn arm(&mut self, id: ConnectionId, sender: Side) {
         let Some(connection) = self.network.connections.get_mut(id) else { return };
+        let link = &self.network.links[connection.link(sender)];
         let way = connection.way_mut(sender);
         if !way.armed
-            && let Some(at) = way.channel.poll_timeout(&self.network.links[way.link])
+            && let Some(at) = way.next_arrival(link)
         {
             way.armed = true;
-            self.agenda.enter(Time::from_nanos(at), Due::Arrival { connection: id, sender });
+            self.agenda.enter(at, Due::Arrival { connection: id, sender });
         }
     }
 
@@ -134,6 +140,7 @@ impl Stage {
         let &End { state: EndState::Up(pipe), socket, host, .. } = connection.end(side) else { return };
         let peer = connection.end(side.other()).host;
         let Some(live) = self.sockets[socket.index()].as_deref_mut() else { return };
+        let link = &mut self.network.links[connection.link(side)];
         let way = connection.way_mut(side);
         way.collect_credits(now);
         loop {
@@ -147,10 +154,11 @@ impl Stage {
             };
             let size = frame(message.len());
             way.unconsumed += size;
-            let site = self.hosts[host.index()].site;
-            let leaves = self.processors.get_mut(site.index()).map_or(now, |program| program.send(now, message.len()));
-            let link = &mut self.network.links[way.link];
-            way.channel.offer(link, leaves.as_nanos(), size, Parcel::Message(message));
+            let leaves = match self.processors.as_mut_slice() {
+                [] => now,
+                processors => processors[self.sites[host.index()].index()].send(now, message.len()),
+            };
+            way.offer(link, leaves, Parcel::Message(message));
             self.network.traffic.sent += 1;
             if let Some(story) = &mut self.story {
                 let names = (&self.hosts[host.index()].name, &self.hosts[peer.index()].name);
@@ -181,7 +189,7 @@ impl Stage {
     pub(super) fn admit(&mut self, id: ConnectionId, side: Side) {
         while let Some(connection) = self.network.connections.get_mut(id)
             && let &mut End { state: EndState::Up(pipe), socket, ref mut held, .. } = connection.end_mut(side)
-            && !held.is_empty()
+            && let Some(held) = held.as_mut().filter(|held| !held.is_empty())
         {
             let Some(live) = self.sockets[socket.index()].as_deref_mut() else { return };
             if !live.machine.admits(pipe) {
@@ -208,7 +216,7 @@ impl Stage {
         if state == EndState::Gone {
             return;
         }
-        self.network.traffic.discarded += std::mem::take(&mut end.held).len() as u64;
+        self.network.traffic.discarded += end.held.take().map_or(0, |held| held.len()) as u64;
         if side == Side::Dialer
             && let Some(alarm) = connection.handshake.take()
         {
@@ -251,16 +259,16 @@ impl Stage {
             }
             (Parcel::Greeting(greeting), EndState::Greeting) => self.meet(id, side, &greeting),
             (Parcel::Message(message), EndState::Up(pipe)) => {
-                let admitted = end.held.is_empty()
+                let admitted = end.holds() == 0
                     && self.sockets[end.socket.index()].as_deref_mut().is_some_and(|live| live.machine.admits(pipe));
                 if admitted {
                     self.hand_over(id, side, message);
                 } else {
-                    end.held.push_back(message);
+                    end.held.get_or_insert_default().push_back(message);
                 }
             }
             (Parcel::Message(_), _) => self.network.traffic.discarded += 1,
-            (Parcel::Fin, EndState::Up(_)) if !end.held.is_empty() => end.ending = true,
+            (Parcel::Fin, EndState::Up(_)) if end.holds() > 0 => end.ending = true,
             (Parcel::Fin | Parcel::Reset | Parcel::Refused, _) => self.leave(id, side, DownReason::Lost, None),
             (Parcel::Syn | Parcel::SynAck | Parcel::Greeting(_), _) => {}
         }
@@ -274,7 +282,8 @@ impl Stage {
         // It may have moved to another host since it was dialled.
         match listening {
             Some(Listening { host, socket: Some(socket), .. }) if host == end.host => {
-                *connection.end_mut(Side::Listener) = End::new(host, socket, EndState::Greeting);
+                let link = connection.link(Side::Listener);
+                *connection.end_mut(Side::Listener) = End::new(host, socket, EndState::Greeting, link);
                 if let Some(live) = self.live(socket) {
                     live.connections.insert((id, Side::Listener));
                 }
@@ -348,7 +357,7 @@ impl Stage {
         let Some(connection) = self.network.connections.get_mut(id) else { return };
         let &End { state: EndState::Up(pipe), socket, host, .. } = connection.end(side) else { return };
         let peer = connection.end(side.other()).host;
-        let back = self.network.links[connection.way(side).link].options().delay;
+        let back = self.network.links[connection.link(side)].options().delay;
         let way = connection.way_mut(side.other());
         way.credits.push_back((now + back, frame(message.len())));
         let blocked = way.blocked;
@@ -368,10 +377,10 @@ impl Stage {
     }
 
     fn send(&mut self, id: ConnectionId, side: Side, parcel: Parcel) {
-        let now = self.now.as_nanos();
+        let now = self.now;
         let Some(connection) = self.network.connections.get_mut(id) else { return };
-        let way = connection.way_mut(side);
-        way.channel.offer(&mut self.network.links[way.link], now, parcel.size(), parcel);
+        let link = &mut self.network.links[connection.link(side)];
+        connection.way_mut(side).offer(link, now, parcel);
         self.arm(id, side);
     }
 
