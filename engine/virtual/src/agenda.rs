@@ -1,28 +1,31 @@
 //! The agenda: what happens when, in virtual time.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
 
 use sp_proto::Time;
 
 /// Entries in the order of their time; at the same moment, in the order in which they were made. In a steady state it
 /// allocates nothing.
 ///
-/// What is due up to the horizon is in a small heap. What comes later is in buckets, by the highest bit in which its time
-/// differs from the horizon, and is drawn into the heap some entries at a time. So an entry costs as much among a million
-/// others as among a hundred, and whoever works through the agenda can look at what comes next before it comes.
+/// What is due up to the horizon is in a short list, in order. What comes later is in buckets, by the highest bit in which
+/// its time differs from the horizon, and is drawn into the list some entries at a time. So an entry costs as much among a
+/// million others as among a hundred, and whoever works through the agenda can look at what comes next before it comes.
 #[derive(Debug)]
 pub struct Agenda<E> {
-    near: BinaryHeap<Entry<E>>,
+    /// The next is the last.
+    near: Vec<Entry<E>>,
+    /// What is due just at the horizon and was entered when the list was no longer short, the next first. It comes after
+    /// the list.
+    herd: VecDeque<Entry<E>>,
     horizon: Time,
     far: [Vec<Entry<E>>; BUCKETS],
     /// A bit for each bucket that has entries.
     occupied: u64,
     /// Entries in the buckets.
     later: usize,
-    /// With more entries than this the heap is thinned out.
+    /// With more entries than this the list is thinned out.
     crowd: usize,
-    /// How often entries have been drawn into the heap.
+    /// How often entries have been drawn into the list.
     draws: u64,
     made: u64,
     /// The present generation of each alarm slot; an entry of an older one is void.
@@ -55,7 +58,8 @@ impl<E: Copy> Agenda<E> {
     /// An empty one.
     pub fn new() -> Agenda<E> {
         Agenda {
-            near: BinaryHeap::new(),
+            near: Vec::new(),
+            herd: VecDeque::new(),
             horizon: Time::ZERO,
             far: [const { Vec::new() }; BUCKETS],
             occupied: 0,
@@ -102,13 +106,14 @@ impl<E: Copy> Agenda<E> {
     /// Takes the next entry that is due at or before `until`.
     pub fn pop(&mut self, until: Time) -> Option<(Time, E)> {
         loop {
-            if self.near.is_empty() && !self.draw() {
+            if self.near.is_empty() && self.herd.is_empty() && !self.draw() {
                 return None;
             }
-            if self.near.peek().is_none_or(|entry| entry.at > until) {
+            let next = self.near.last().or_else(|| self.herd.front());
+            if next.is_none_or(|entry| entry.at > until) {
                 return None;
             }
-            let entry = self.near.pop()?;
+            let entry = self.near.pop().or_else(|| self.herd.pop_front())?;
             if entry.alarm == Alarm::NONE || self.release(entry.alarm) {
                 return Some((entry.at, entry.event));
             }
@@ -126,51 +131,63 @@ impl<E: Copy> Agenda<E> {
         self.draws
     }
 
-    /// What comes next: a few entries, some of them perhaps void, with what they are ordered by; in no particular order.
-    pub fn upcoming(&self) -> impl Iterator<Item = ((Time, u64), E)> {
-        self.near.iter().map(|entry| ((entry.at, entry.made), entry.event))
+    /// What comes next: a few entries in their order, some of them perhaps void.
+    pub fn upcoming(&self) -> impl Iterator<Item = E> {
+        self.near.iter().rev().map(|entry| entry.event)
     }
 
     fn len(&self) -> usize {
-        self.near.len() + self.later
+        self.near.len() + self.herd.len() + self.later
     }
 
     fn push(&mut self, at: Time, alarm: Alarm, event: E) {
         self.made += 1;
         let entry = Entry { at, made: self.made, alarm, event };
-        // While there are few, the heap holds all of them.
+        // While there are few, the list holds all of them.
         if self.later == 0 && self.near.len() < BATCH {
             self.horizon = self.horizon.max(at);
         }
-        self.place(entry);
+        if at > self.horizon {
+            return self.put_off(entry);
+        }
+        // It was made last, so it comes after those of the same moment.
+        if at == self.horizon && (self.near.len() >= BATCH || !self.herd.is_empty()) {
+            return self.herd.push_back(entry);
+        }
+        let place = self.near.partition_point(|other| other.at > at);
+        self.near.insert(place, entry);
         if self.near.len() > self.crowd {
             self.thin_out();
         }
     }
 
-    fn place(&mut self, entry: Entry<E>) {
-        if entry.at <= self.horizon {
-            return self.near.push(entry);
-        }
+    /// Puts an entry into its bucket.
+    fn put_off(&mut self, entry: Entry<E>) {
         let bucket = highest_bit(entry.at, self.horizon);
         self.far[bucket].push(entry);
         self.occupied |= 1 << bucket;
         self.later += 1;
     }
 
-    /// Empties a bucket; what was in it finds its place anew.
+    /// Empties a bucket; what was in it finds its place anew. The list is in no order afterwards.
     fn place_anew(&mut self, bucket: usize) {
         // Taken and put back, for its memory.
         let mut entries = std::mem::take(&mut self.far[bucket]);
         self.occupied &= !(1 << bucket);
         self.later -= entries.len();
         for entry in entries.drain(..) {
-            if is_valid(&self.generations, entry.alarm) { self.place(entry) } else { self.void -= 1 }
+            if !is_valid(&self.generations, entry.alarm) {
+                self.void -= 1;
+            } else if entry.at <= self.horizon {
+                self.near.push(entry);
+            } else {
+                self.put_off(entry);
+            }
         }
         self.far[bucket] = entries;
     }
 
-    /// Brings what comes next into the heap, which is empty; false if nothing comes.
+    /// Brings what comes next into the list, when all that was due is done; false if nothing comes.
     fn draw(&mut self) -> bool {
         while self.occupied != 0 {
             let bucket = self.occupied.trailing_zeros() as usize;
@@ -185,27 +202,28 @@ impl<E: Copy> Agenda<E> {
             self.horizon = horizon.unwrap_or(self.horizon);
             self.place_anew(bucket);
         }
+        sort(&mut self.near);
         self.draws += 1;
         self.crowd = CROWD;
         !self.near.is_empty()
     }
 
-    /// Moves the horizon nearer, so that about a batch stays in the heap.
+    /// Moves the horizon nearer, so that about a batch stays in the list.
     fn thin_out(&mut self) {
-        let mut entries = std::mem::take(&mut self.near).into_vec();
-        // The greatest is the earliest.
-        let (_, last, _) = entries.select_nth_unstable_by(BATCH, |one, other| other.cmp(one));
-        let before = std::mem::replace(&mut self.horizon, last.at);
-        if self.horizon < before {
+        // Those of one moment stay together, however many they are.
+        let horizon = self.near[self.near.len() - BATCH].at;
+        let stay = self.near.partition_point(|entry| entry.at > horizon);
+        let before = std::mem::replace(&mut self.horizon, horizon);
+        if horizon < before {
+            let mut entries: Vec<Entry<E>> = self.near.drain(..stay).chain(self.herd.drain(..)).collect();
             // Only so far up does the place of an entry depend on what has changed of the horizon.
-            for bucket in 0..=highest_bit(before, self.horizon) {
+            for bucket in 0..=highest_bit(before, horizon) {
                 self.later -= self.far[bucket].len();
                 self.occupied &= !(1 << bucket);
                 entries.append(&mut self.far[bucket]);
             }
+            entries.into_iter().for_each(|entry| self.put_off(entry));
         }
-        entries.into_iter().for_each(|entry| self.place(entry));
-        // Those of one moment stay together, however many they are.
         self.crowd = CROWD.max(2 * self.near.len());
     }
 
@@ -214,6 +232,7 @@ impl<E: Copy> Agenda<E> {
         let generations = &self.generations;
         let is_valid = |entry: &Entry<E>| is_valid(generations, entry.alarm);
         self.near.retain(is_valid);
+        self.herd.retain(is_valid);
         self.far.iter_mut().for_each(|entries| entries.retain(is_valid));
         self.later = self.far.iter().map(Vec::len).sum();
         self.occupied = (0..BUCKETS).filter(|bucket| !self.far[*bucket].is_empty()).map(|bucket| 1 << bucket).sum();
@@ -247,32 +266,16 @@ fn highest_bit(one: Time, other: Time) -> usize {
     (one.as_nanos() ^ other.as_nanos()).ilog2() as usize
 }
 
-/// The greatest is the earliest: the heap of the standard library gives the greatest first.
-impl<E> Ord for Entry<E> {
-    fn cmp(&self, other: &Entry<E>) -> Ordering {
-        (other.at, other.made).cmp(&(self.at, self.made))
-    }
+/// The earliest last; of one moment, what was made first.
+fn sort<E>(entries: &mut [Entry<E>]) {
+    entries.sort_unstable_by_key(|entry| std::cmp::Reverse((entry.at, entry.made)));
 }
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Entry<E>) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Entry<E>) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<E> Eq for Entry<E> {}
 
 /// One for each bit of a time.
 const BUCKETS: usize = 64;
 /// How many entries are drawn at a time, at most.
 const BATCH: usize = 32;
-/// With so many in the heap it pays to thin it out.
+/// With so many in the list it pays to thin it out.
 const CROWD: usize = 4 * BATCH;
 
 #[cfg(test)]

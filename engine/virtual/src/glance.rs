@@ -6,7 +6,7 @@
 //! one happens: so the memory comes while there is something else to do, and not so early that it is gone again. Nothing
 //! happens differently for that, only sooner.
 
-use sp_proto::{PipeId, Time, visit_body};
+use sp_proto::{PipeId, visit_body};
 
 use crate::connection::{Connection, ConnectionId, EndState, Parcel, Side};
 use crate::host::{LiveSocket, Owner};
@@ -17,7 +17,6 @@ use crate::stage::{Due, Stage};
 /// Looks at what comes next, again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Glance {
-    upcoming: Vec<((Time, u64), Due)>,
     /// At what happens now and at what the agenda knows to come, in this order.
     looks: Vec<Look>,
     /// How many of them have made their first step.
@@ -45,11 +44,8 @@ impl Glance {
         self.looks.clear();
         self.begun = 0;
         if stage.socket_count() >= WORTHWHILE {
-            self.upcoming.clear();
-            self.upcoming.extend(stage.agenda.upcoming());
-            self.upcoming.sort_unstable_by_key(|(order, _)| *order);
             self.looks.push(Look::at(now));
-            self.looks.extend(self.upcoming.iter().map(|(_, due)| Look::at(*due)));
+            self.looks.extend(stage.agenda.upcoming().map(Look::at));
             (0..Look::STEPS.len()).for_each(|_| self.step(stage, roles));
         }
     }
