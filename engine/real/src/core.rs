@@ -926,6 +926,7 @@ impl Core {
         }
         let mut connection = self.connections.remove(key);
         self.held.retain(|other| *other != key);
+        self.stuck.retain(|other| *other != key);
         self.untidy = true;
         let deadline = connection.deadline;
         self.handshakes.cancel(deadline, key);
