@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
+from workbench.bench import roles
 from workbench.bench.peers import PEERS, End, Peer
 from workbench.bench.peers.tcp import CHUNK
 from workbench.scenario import load
@@ -244,6 +246,24 @@ def test_the_command_lists_each_library_and_what_is_missing(monkeypatch: pytest.
     listed = {each["name"]: each for each in json.loads(as_json.output)}
     assert listed["nng"]["version"] is None
     assert listed["tcp-batched"]["patterns"] == ["PIPELINE"]
+
+
+def test_it_knows_what_to_call_before_it_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def bind(address: str) -> str:
+        told.append(f"bind {address}")
+        raise InterruptedError
+
+    def serve(handle: Callable[[bytes], bytes]) -> None:
+        told.append(f"serve {handle(b'12345678').decode()}")
+
+    end = End(bind=bind, connect=bind, send=print, recv=bytes, close=print, serve=serve)
+    plan = roles.Plan("grpc", "rep", "here", size=8, reply=8, warm_up=1.0, window=1.0, samples=1, lifetime=1.0)
+    monkeypatch.setattr(roles, "_calm", lambda: None)
+    with pytest.raises(InterruptedError):
+        roles.reply(Mock(traced=False), end, plan)
+    assert told == ["serve 12345678", "bind here"]
 
 
 def test_the_shipped_comparisons_leave_no_library_out() -> None:

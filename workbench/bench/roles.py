@@ -263,9 +263,14 @@ def reply(parent: Parent, end: End, plan: Plan) -> None:
     """REP: answers each request with the head of it, at the size of a reply."""
     padding = bytes(max(0, plan.reply - TAG))
     echo = max(TAG, plan.reply) == max(TAG, plan.size)
+    if end.serve is not None:
+        # Before it can be asked.
+        end.serve(_replier(parent, plan, padding, echo=echo))
+        _calm()
     _listen(parent, end, plan)
     if end.serve is not None:
-        _serve(parent, end.serve, plan, padding, echo=echo)
+        while True:
+            time.sleep(plan.lifetime)
     recv, answer = end.recv, end.send
     _calm()
     answer(recv() if echo else recv()[:TAG] + padding)
@@ -282,10 +287,8 @@ def reply(parent: Parent, end: End, plan: Plan) -> None:
         marked.pass_by(answered)
 
 
-def _serve(
-    parent: Parent, serve: Callable[[Callable[[bytes], bytes]], object], plan: Plan, padding: bytes, *, echo: bool
-) -> None:
-    """The same where the library calls."""
+def _replier(parent: Parent, plan: Plan, padding: bytes, *, echo: bool) -> Callable[[bytes], bytes]:
+    """The same as a function, for a library that calls one."""
     window: _Window | None = None
     marked = Marked(parent, ASKED, plan.size)
     answered = 0
@@ -301,10 +304,7 @@ def _serve(
             marked.pass_by(answered)
         return request if echo else request[:TAG] + padding
 
-    _calm()
-    serve(handle)
-    while True:
-        time.sleep(plan.lifetime)
+    return handle
 
 
 def ask(parent: Parent, end: End, plan: Plan) -> None:
