@@ -319,9 +319,11 @@ class Endpoint:
         try:
             while not self._closed and (found := self._handlers.poll_messages()) is not None:
                 origin, messages = found
-                for message in messages:
-                    await self._on_message(message)
-                self._handlers.handle_done(origin)
+                try:
+                    for message in messages:
+                        await self._on_message(message)
+                finally:
+                    self._handlers.handle_done(origin)
         finally:
             self._handling -= 1
 
@@ -354,9 +356,9 @@ class Endpoint:
         if messages := node.poll_messages():
             for origin, said in groupby(messages, _ORIGIN):
                 self._handlers.handle_messages(origin, list(said))
-            for _ in range(min(self._handlers.ready, self._most_handling - self._handling)):
-                self._handling += 1
-                self._host.spawn(self._handle_messages())
+        for _ in range(min(self._handlers.ready, self._most_handling - self._handling)):
+            self._handling += 1
+            self._host.spawn(self._handle_messages())
         while (change := node.poll_change()) is not None:
             if self._on_change is not None:
                 self._on_change(change)
