@@ -274,9 +274,9 @@ fn sort<E>(entries: &mut [Entry<E>]) {
 /// One for each bit of a time.
 const BUCKETS: usize = 64;
 /// How many entries are drawn at a time, at most.
-const BATCH: usize = 32;
+const BATCH: usize = 256;
 /// With so many in the list it pays to thin it out.
-const CROWD: usize = 4 * BATCH;
+const CROWD: usize = 2 * BATCH;
 
 #[cfg(test)]
 mod tests {
