@@ -267,10 +267,10 @@ def reply(parent: Parent, end: End, plan: Plan) -> None:
         # Before it can be asked.
         end.serve(_replier(parent, plan, padding, echo=echo))
         _calm()
-    _listen(parent, end, plan)
-    if end.serve is not None:
+        _listen(parent, end, plan)
         while True:
             time.sleep(plan.lifetime)
+    _listen(parent, end, plan)
     recv, answer = end.recv, end.send
     _calm()
     answer(recv() if echo else recv()[:TAG] + padding)

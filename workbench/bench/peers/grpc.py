@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-from workbench.bench.peers.peer import End, Peer, Role, Semantics
+from workbench.bench.peers.peer import End, Peer, Role, Semantics, host_and_port
 
 SERVICE, METHOD = "workbench.Peer", "call"
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -67,7 +67,7 @@ class _Server:
 
     def bind(self, address: str) -> str:
         """Listens at once."""
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        host, port = host_and_port(address)
         try:
             number = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:

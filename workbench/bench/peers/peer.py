@@ -42,6 +42,15 @@ class End:
     `send`."""
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """The two parts of "tcp://host:port". Raises ValueError for anything else."""
+    scheme, _, rest = address.partition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme != "tcp" or not host or not port.isdigit():
+        raise ValueError(f"expected an address such as tcp://127.0.0.1:5555, not {address!r}")
+    return host, int(port)
+
+
 @dataclass(frozen=True, slots=True)
 class Semantics:
     """What a library does for each message: printed with every comparison, because it decides what is compared."""

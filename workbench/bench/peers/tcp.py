@@ -9,7 +9,7 @@ import platform
 import socket
 import struct
 
-from workbench.bench.peers.peer import End, Peer, Role, Semantics
+from workbench.bench.peers.peer import End, Peer, Role, Semantics, host_and_port
 
 CHUNK = 65_536
 """Bytes asked for in one read, and the size of a batch."""
@@ -82,13 +82,13 @@ class _Stream:
 
     def bind(self, address: str) -> str:
         """Waits for one connection; it is accepted when it is first needed."""
-        self._listener = socket.create_server(_parts(address), backlog=1)
+        self._listener = socket.create_server(host_and_port(address), backlog=1)
         host, port = self._listener.getsockname()[:2]
         return f"tcp://{host}:{port}"
 
     def connect(self, address: str) -> None:
         """Connects at once."""
-        self._socket = _prompt(socket.create_connection(_parts(address)))
+        self._socket = _prompt(socket.create_connection(host_and_port(address)))
 
     def send(self, data: bytes) -> None:
         """One write; a long message is not copied for the sake of its length."""
@@ -163,14 +163,6 @@ def _prompt(connection: socket.socket) -> socket.socket:
     """Without Nagle's algorithm, as all libraries have it."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
-
-
-def _parts(address: str) -> tuple[str, int]:
-    scheme, _, rest = address.partition("://")
-    host, _, port = rest.rpartition(":")
-    if scheme != "tcp" or not host or not port.isdigit():
-        raise ValueError(f"expected an address such as tcp://127.0.0.1:5555, not {address!r}")
-    return host, int(port)
 
 
 _LENGTH = struct.Struct("!I")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from workbench.bench.peers.peer import End, Peer, Role, Semantics
+from workbench.bench.peers.peer import End, Peer, Role, Semantics, host_and_port
 
 METHOD = "call"
 
@@ -65,7 +65,7 @@ class _Line:
         """Waits for one connection; it is accepted when it is first needed."""
         from thrift.transport.TSocket import TServerSocket
 
-        host, port = _parts(address)
+        host, port = host_and_port(address)
         self._listener = TServerSocket(host, port, socket_family=socket.AF_INET)
         self._listener.listen()
         host, port = self._listener.handle.getsockname()
@@ -75,7 +75,7 @@ class _Line:
         """Connects at once."""
         from thrift.transport.TSocket import TSocket
 
-        line = TSocket(*_parts(address))
+        line = TSocket(*host_and_port(address))
         line.open()
         self._begin(line)
 
@@ -111,8 +111,3 @@ class _Line:
 
         line.handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._protocol = TBinaryProtocolAccelerated(TFramedTransport(line), fallback=False)
-
-
-def _parts(address: str) -> tuple[str, int]:
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
-    return host, int(port)
