@@ -302,6 +302,46 @@ def test_whoever_answers_a_survey_without_end_crowds_nobody_out() -> None:
     on_real_sockets(story)
 
 
+def test_whoever_asks_and_does_not_read_the_replies_holds_up_nobody() -> None:
+    """It asks the daemon over and over, as no socket would: what SP has on the wire, by hand."""
+
+    async def story(stage: Stage) -> None:
+        chosen = settings(stage)
+        here = stage.world.host("daemon")
+        daemon = Daemon(here, chosen)
+        for number in range(1_000):
+            daemon.discovery.directory.handle_answer(
+                stage.world.now + 60, Offer("answer", f"tcp://10.0.{number // 250}.{number % 250}:1").answer()
+            )
+
+        async def run() -> None:
+            with contextlib.suppress(Closed):
+                await daemon.run()
+
+        here.spawn(run())
+        name, _, port = daemon.queries.removeprefix("tcp://").rpartition(":")
+        question = b'{"ask": "list"}'
+        with socket.create_connection((name, int(port))) as rude:
+            rude.sendall(b"\0SP\0" + (48).to_bytes(2) + bytes(2))
+            rude.setblocking(False)
+            # Some 60 KB for each reply: more than the kernel and the queue hold.
+            asked = b"".join(
+                (len(question) + 4).to_bytes(8) + (2**31 + number).to_bytes(4) + question for number in range(2_000)
+            )
+            while asked:
+                with contextlib.suppress(BlockingIOError):
+                    asked = asked[rude.send(asked) :]
+                await stage.world.sleep(0.01)
+            client = DirectoryClient(stage.world.host("client"), chosen, timeout=5)
+            began = stage.world.now
+            assert len(await client.list()) == 1_000
+            assert stage.world.now - began < 5
+            client.close()
+        daemon.close()
+
+    on_real_sockets(story)
+
+
 @pytest.mark.interop
 def test_nanocat_registers_a_service() -> None:
     async def story(stage: Stage) -> None:

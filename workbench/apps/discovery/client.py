@@ -31,8 +31,10 @@ class DirectoryClient:
 
     async def resolve(self, service: str, policy: str = "random", sites: Sequence[str] = ()) -> Offer:
         """Return one provider; see Resolver.choose. Raises TimedOut, or DirectoryError if there is none."""
-        (offer,) = (await self._ask(ask="resolve", service=service, policy=policy, sites=list(sites)))[2]
-        return offer
+        offers = (await self._ask(ask="resolve", service=service, policy=policy, sites=list(sites)))[2]
+        if len(offers) != 1:
+            raise DirectoryError(f"the directory's reply makes no sense: {len(offers)} offers, where one was asked for")
+        return offers[0]
 
     async def watch(self) -> AsyncGenerator[Change, None]:
         """Yield what is known as changes, and then each change, for ever.

@@ -10,13 +10,14 @@ import json
 from typing import Any
 
 from workbench.apps.discovery.directory import Change
-from workbench.apps.discovery.offer import MAX_ANSWER
 from workbench.apps.discovery.resolve import Unknown
 from workbench.apps.discovery.settings import Settings
 from workbench.apps.discovery.surveyor import ServiceDiscovery
 from workbench.engine.errors import Closed, OptionError
 from workbench.engine.world import Host
 
+MAX_QUESTION = 4_096
+"""The longest question, in bytes."""
 _REFUSED = '{"error": "a question is an object with ask (list or resolve), service, policy and sites"}'
 
 
@@ -30,7 +31,8 @@ class Daemon:
         self._host = host
         # A daemon that starts again counts anew, and this tells its lives apart.
         self._life = f"{int(host.stream('daemon').uniform() * 2**53):014x}"
-        self._queries = host.socket("rep", max_message=MAX_ANSWER)
+        # Whoever asks and does not read is hung up on; else the replies to all others would wait behind.
+        self._queries = host.socket("rep", when_full="disconnect")
         self._changes = host.socket("pub")
         self._noted: list[Change] = []
         self._signal = host.world.signal()
@@ -78,6 +80,8 @@ class Daemon:
 
     def _reply(self, question: bytes) -> str:
         """Answer a question, which may be anything."""
+        if len(question) > MAX_QUESTION:
+            return _REFUSED
         try:
             data = json.loads(question)
             asked, service = data["ask"], data.get("service")

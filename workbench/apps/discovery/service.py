@@ -43,9 +43,11 @@ async def serve(
     """Serve requests at `listen`, and be found by `directory`, for ever.
 
     `public` is the address to tell others, if it is not the one that is listened at; up to `workers` requests are under
-    way at once. Raises AddressError, EndpointFailed, OptionError or Malformed.
+    way at once. A handler that raises ends the service: what is wrong with a request belongs into its reply.
+    Raises AddressError, EndpointFailed, OptionError or Malformed.
     """
-    rep = host.socket("rep")
+    # Whoever asks and does not read is hung up on; else the replies to all others would wait behind.
+    rep = host.socket("rep", when_full="disconnect")
     here = rep.listen(listen)
     for _ in range(workers):
         host.spawn(_work(rep, handler))
