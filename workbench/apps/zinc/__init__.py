@@ -8,6 +8,7 @@
 Read it in this order:
 
 message.py      what is exchanged: a header for relays, a body for readers
+neighbours.py   what neighbours tell each other, and how it is checked
 codec.py        how values become bytes: MessagePack, JSON, Protocol Buffers
 document.py     what a document is, and Record, which is one
 replica.py      one copy of the documents, equal to the others by the order that the root gives
@@ -26,9 +27,9 @@ from workbench.apps.zinc.codec import CODECS, JSON, MESSAGEPACK, PROTOBUF, Codec
 from workbench.apps.zinc.document import Document, Record
 from workbench.apps.zinc.endpoint import Endpoint, WorkFailed
 from workbench.apps.zinc.message import Malformed, Message
+from workbench.apps.zinc.neighbours import Place
 from workbench.apps.zinc.node import Node
 from workbench.apps.zinc.replica import Changed
-from workbench.apps.zinc.tree import Place
 
 __all__ = [
     "CODECS",

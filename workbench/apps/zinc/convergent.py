@@ -9,23 +9,28 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from workbench.apps.zinc.message import Kind, Malformed, Message
+from workbench.apps.zinc.message import MAX_MESSAGE, Kind, Malformed, Message, check_channel
+from workbench.apps.zinc.neighbours import Told, fields_of
 
 
 class Convergent:
     """The convergent documents as the endpoint `me` has them.
 
-    Each is a `pycrdt.Doc`; whatever is changed in it, in one transaction or many, is sent. `on_edit` is called when
-    something has been. Raises ImportError if pycrdt is not installed.
+    Each is a `pycrdt.Doc`; whatever is changed in it, in one transaction or many, is sent, but for an update of more
+    than `max_message` bytes, which stays here. `on_edit` is called when something has been.
+    Raises ImportError if pycrdt is not installed.
     """
 
-    def __init__(self, me: bytes, on_edit: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, me: bytes, on_edit: Callable[[], None] = lambda: None, *, max_message: int = MAX_MESSAGE
+    ) -> None:
         try:
             import pycrdt
         except ImportError as error:
             raise ImportError("pycrdt is not installed: pip install 'messaging-workbench[zinc]'") from error
         self.me = me
         self._on_edit = on_edit
+        self._max_message = max_message
         self._make: Callable[[int], Any] = lambda number: pycrdt.Doc(client_id=number)
         self._documents: dict[str, Any] = {}
         self._listening: list[Any] = []
@@ -33,11 +38,14 @@ class Convergent:
         self._count = 0
         self._out: deque[bytes] = deque()
         self._changes: deque[str] = deque(maxlen=100_000)
-        self._counters: Counter[str] = Counter(updates_sent=0, updates_taken=0, updates_malformed=0)
+        self._counters: Counter[str] = Counter(
+            updates_sent=0, updates_taken=0, updates_malformed=0, updates_too_large=0
+        )
 
     def document(self, channel: str) -> Any:
-        """Return the document of this name, a `pycrdt.Doc` to be read and changed."""
+        """Return the document of this name, a `pycrdt.Doc` to be read and changed. Raises ValueError for no name."""
         if channel not in self._documents:
+            check_channel(channel)
             # Clients of a document have numbers of 32 bits; ours is from our identity.
             made = self._documents[channel] = self._make(int.from_bytes(self.me[:4]))
             self._listening.append(made.observe(lambda event, channel=channel: self._edited(channel, event.update)))
@@ -54,9 +62,7 @@ class Convergent:
 
     def answer(self, question: Any) -> dict[str, list[bytes]]:
         """By document, what whoever asks lacks, how far ours has come and what is deleted in it. Raises Malformed."""
-        if not isinstance(question, dict):
-            raise Malformed("what somebody has of documents is a mapping")
-        answer = {}
+        question, answer = _mapping(question), {}
         for channel, document in self._documents.items():
             try:
                 lacking = document.get_update(question.get(channel, b"\0"))
@@ -67,17 +73,16 @@ class Convergent:
 
     def handle_answer(self, answer: Any) -> None:
         """Our host has told what we lack and what it has: take the one, send what it lacks. Raises Malformed."""
-        try:
-            told = {str(channel): tuple(map(bytes, pieces)) for channel, pieces in answer.items()}
-            standings = {channel: (state, deleted) for channel, (_, state, deleted) in told.items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise Malformed(f"what a host has of documents makes no sense: {error!r}") from error
-        for channel, pieces in told.items():
-            self._take(channel, pieces[0])
+        told = {channel: _pieces_of(channel, pieces) for channel, pieces in _mapping(answer).items()}
+        for channel, (lacking, _, _) in told.items():
+            self._take(channel, lacking)
         for channel, document in self._documents.items():
-            theirs = standings.get(channel, (b"\0", _NOTHING))
-            if _standing(document) != theirs:
-                self._send(channel, bytes(document.get_update(theirs[0])))
+            _, *theirs = told.get(channel, (_NOTHING, b"\0", _NOTHING))
+            if [*_standing(document)] != theirs:
+                try:
+                    self._send(channel, bytes(document.get_update(theirs[0])))
+                except Exception as error:
+                    raise Malformed(f"no state of a document: {error}") from error
 
     def poll_update(self) -> bytes | None:
         """The next message for everyone else."""
@@ -88,7 +93,7 @@ class Convergent:
         return self._changes.popleft() if self._changes else None
 
     def stats(self) -> Mapping[str, int]:
-        """The counters: updates_sent, updates_taken, updates_malformed."""
+        """The counters: updates sent, taken from others, malformed, and too large to be sent."""
         return dict(self._counters)
 
     def _edited(self, channel: str, update: bytes) -> None:
@@ -97,6 +102,9 @@ class Convergent:
             self._on_edit()
 
     def _send(self, channel: str, update: bytes) -> None:
+        if len(update) > self._max_message:
+            self._counters["updates_too_large"] += 1
+            return
         self._count += 1
         self._counters["updates_sent"] += 1
         self._out.append(Message(Kind.UPDATE, self.me, self._count, channel, update).encode())
@@ -115,6 +123,23 @@ class Convergent:
         self._counters["updates_taken"] += 1
         if _standing(document) != before:
             self._changes.append(channel)
+
+
+def _mapping(told: Any) -> Told:
+    if not isinstance(told, dict):
+        raise Malformed("what somebody has of documents is a mapping")
+    return told
+
+
+def _pieces_of(channel: str, pieces: Any) -> list[bytes]:
+    try:
+        check_channel(channel)
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+    found = fields_of(pieces, "have", 3)
+    if not all(isinstance(one, bytes) for one in found):
+        raise Malformed("of a document is told in bytes what lacks, how far it is and what is deleted")
+    return found
 
 
 def _standing(document: Any) -> tuple[bytes, bytes]:

@@ -9,6 +9,8 @@ from copy import deepcopy
 from typing import Any, Protocol, Self
 
 Path = Sequence[str]
+MAX_DEPTH = 32
+"""How deep a value of a Record may lie, from its root: what is set at a path of three names may be 29 levels deep."""
 
 
 class Document(Protocol):
@@ -31,7 +33,10 @@ class Document(Protocol):
 
 
 class Record:
-    """A tree of named values. A fragment is a list of [path, value] to set and [path] to remove, in order."""
+    """A tree of named values, of MAX_DEPTH levels at most.
+
+    A fragment is a list of [path, value] to set and [path] to remove, in order.
+    """
 
     def __init__(self) -> None:
         self.value: dict[str, Any] = {}
@@ -40,7 +45,7 @@ class Record:
         """Change by one fragment; pieces that make no sense change nothing."""
         for piece in fragment if isinstance(fragment, list) else ():
             match piece:
-                case [[*path], value] if _is_path(path):
+                case [[*path], value] if _is_path(path) and _fits(value, MAX_DEPTH - len(path)):
                     self._set(path, value)
                 case [[*path]] if _is_path(path):
                     self._remove(path)
@@ -80,6 +85,34 @@ class Record:
         parent = self.get(path[:-1])
         if isinstance(parent, dict):
             parent.pop(path[-1], None)
+
+
+def to_set(path: Path, value: Any) -> Any:
+    """The fragment of a Record that sets the value at `path`. Raises ValueError for no path, or what lies too deep."""
+    _check(path)
+    if not _fits(value, MAX_DEPTH - len(path)):
+        raise ValueError(f"the value at {'/'.join(path)} is too deep; allowed: {MAX_DEPTH} levels, the path's included")
+    return [[list(path), value]]
+
+
+def to_remove(path: Path) -> Any:
+    """The fragment of a Record that removes the value at `path`. Raises ValueError for no path."""
+    _check(path)
+    return [[list(path)]]
+
+
+def _check(path: Path) -> None:
+    if not _is_path(list(path)):
+        raise ValueError(f"a path in a Record is one name or more, each text, not {path!r}")
+
+
+def _fits(value: Any, levels: int) -> bool:
+    """Has it no more than so many levels?"""
+    if isinstance(value, dict):
+        return levels > 0 and all(_fits(one, levels - 1) for one in value.values())
+    if isinstance(value, list | tuple):
+        return levels > 0 and all(_fits(one, levels - 1) for one in value)
+    return levels >= 0
 
 
 def _is_path(path: list[Any]) -> bool:

@@ -13,15 +13,16 @@ from weakref import WeakKeyDictionary
 import msgpack
 
 from workbench.apps.zinc.codec import MESSAGEPACK, Codec
-from workbench.apps.zinc.document import Document, Record
+from workbench.apps.zinc.document import Document, Record, to_remove, to_set
 from workbench.apps.zinc.handlers import Handlers
-from workbench.apps.zinc.message import Message
-from workbench.apps.zinc.node import Node
+from workbench.apps.zinc.message import MAX_MESSAGE, Message
+from workbench.apps.zinc.neighbours import IDENTITY, Place
+from workbench.apps.zinc.node import MAX_ANSWER, Node
 from workbench.apps.zinc.replica import Changed
-from workbench.apps.zinc.tree import Ask, Attach, Place
+from workbench.apps.zinc.tree import Ask, Attach
 from workbench.apps.zinc.work import Fate, Run
-from workbench.engine.errors import AddressError, Cancelled, Closed, StateError, TimedOut
-from workbench.engine.world import Host, Socket
+from workbench.engine.errors import AddressError, Cancelled, Closed, OptionError, StateError, TimedOut
+from workbench.engine.world import Host, Kind, Socket
 
 MessageHandler = Callable[[Message], Awaitable[None]]
 Worker = Callable[[bytes], Awaitable[bytes]]
@@ -29,6 +30,8 @@ ChangeHandler = Callable[[Changed], None]
 
 AT_ONCE = 256
 """How many messages one listener takes before others get a turn."""
+HEADERS = 1024
+"""More than the bytes of a message around its body."""
 _ORIGIN = attrgetter("origin")
 _ENDPOINTS: WeakKeyDictionary[Host, int] = WeakKeyDictionary()
 
@@ -45,7 +48,8 @@ class Endpoint:
     `worker` does tasks of the tree's work, up to `capacity` at once.
     `on_message` is called with each message that others say, by up to `handlers` coroutines at once, but one after the
     other for each origin; `on_change` with each change that others make. `identity` is its UUID of 16 bytes, else drawn
-    from the host's luck. The other arguments are those of Node.
+    from the host's luck. `max_message` is the largest body of an edit, a message, a task or its result, in bytes, the
+    same for the whole cluster. The other arguments are those of Node.
 
     Raises AddressError, EndpointFailed or OptionError.
     """
@@ -64,6 +68,7 @@ class Endpoint:
         identity: bytes | None = None,
         codec: Codec = MESSAGEPACK,
         make: Callable[[str], Document] = lambda _: Record(),
+        max_message: int = MAX_MESSAGE,
         **settings: Any,
     ) -> None:
         self._host = host
@@ -74,6 +79,8 @@ class Endpoint:
         self._worker = worker
         self._fates: dict[int, Fate] = {}
         self._closed = False
+        # What the root puts in order grows a little on its way.
+        self._ways = {"up": max_message + HEADERS, "down": max_message + 2 * HEADERS, "door": MAX_ANSWER + HEADERS}
         self._sockets: list[Socket] = []
         self._to_host: list[Socket] = []
         self._publisher: Socket | None = None
@@ -81,6 +88,8 @@ class Endpoint:
         self._on_message = on_message
         self._handlers: Handlers[Message] = Handlers()
         self._handling, self._most_handling = 0, handlers
+        if identity is not None and len(identity) != IDENTITY:
+            raise OptionError(f"identity has {len(identity)} bytes; a UUID has {IDENTITY}")
         place = Place(identity or draw_identity(host))
         if listen is not None:
             place = self._open(place, listen)
@@ -94,6 +103,7 @@ class Endpoint:
             capacity=capacity if worker else 0,
             hears=on_message is not None,
             on_edit=self._shared_due.notify,
+            max_message=max_message,
             **settings,
         )
         """The machine behind it."""
@@ -134,7 +144,8 @@ class Endpoint:
     def edit(self, channel: str, fragment: Any) -> int:
         """Change a document by a fragment, here at once and soon everywhere; return the count of the edit.
 
-        Raises LookupError if nothing is held here or 10,000 edits wait already, Closed.
+        Raises LookupError if nothing is held here or 10,000 edits wait already, ValueError for a name that a channel
+        cannot have, TooLarge, what the codec raises for what it cannot carry, or Closed.
         """
         self._check()
         number = self.node.edit(channel, fragment)
@@ -142,24 +153,28 @@ class Endpoint:
         return number
 
     def set(self, channel: str, *path: str, value: Any) -> int:
-        """Set the value at a path of a Record; see `edit`."""
-        return self.edit(channel, [[list(path), value]])
+        """Set the value at a path of a Record; see `edit`. Raises ValueError, too, without a path."""
+        return self.edit(channel, to_set(path, value))
 
     def remove(self, channel: str, *path: str) -> int:
-        """Remove the value at a path of a Record; see `edit`."""
-        return self.edit(channel, [[list(path)]])
+        """Remove the value at a path of a Record; see `edit`. Raises ValueError, too, without a path."""
+        return self.edit(channel, to_remove(path))
 
     def shared(self, channel: str) -> Any:
         """Return a document that converges by itself: a `pycrdt.Doc`, to be read and changed here at any time.
 
-        Raises LookupError unless the endpoint was made with `convergent=True`.
+        Raises LookupError unless the endpoint was made with `convergent=True`, ValueError for a name that a channel
+        cannot have.
         """
         if self.node.convergent is None:
             raise LookupError("this endpoint has no convergent documents; make it with convergent=True")
         return self.node.convergent.document(channel)
 
     def say(self, channel: str, body: bytes) -> None:
-        """Say something to everyone else; what is on its way when a host dies is lost. Raises Closed."""
+        """Say something to everyone else; what is on its way when a host dies is lost.
+
+        Raises ValueError for a name that a channel cannot have, TooLarge, TypeError for what is not bytes, or Closed.
+        """
         self._check()
         self.node.say(channel, body)
         (self._ups_due if self._to_host else self._downs_due).notify()
@@ -178,7 +193,8 @@ class Endpoint:
         """Have a task done by some worker in the tree; return its result.
 
         A task may be done twice, if its worker dies or is thought dead; it is answered once. Raises WorkFailed, with
-        the reason, if the worker failed or there was no answer in `timeout` seconds; Closed.
+        the reason, if the worker failed or there was no answer in `timeout` seconds; TooLarge; TypeError for what is
+        not bytes; Closed.
         """
         self._check()
         number = self.node.submit(self._world.now, task, timeout)
@@ -194,6 +210,17 @@ class Endpoint:
     async def changed(self, timeout: float | None = None) -> bool:
         """Wait until anything has happened that may have changed a document or our place; False if nothing did."""
         return await self._changed.wait(timeout)
+
+    def stats(self) -> dict[str, int]:
+        """Return the counters: those of Node.stats; those of Work.stats behind "tasks_", of Convergent.stats behind
+        "shared_"; and messages_dropped, which came when 100,000 waited for `on_message`.
+        """
+        parts = {
+            "tasks_": self.node.work.stats(),
+            "shared_": self.node.convergent.stats() if self.node.convergent else {},
+        }
+        found = {f"{part}{name}": count for part, counts in parts.items() for name, count in counts.items()}
+        return {**self.node.stats(), **found, "messages_dropped": self._handlers.dropped}
 
     def look_for(self, doors: Iterable[str]) -> None:
         """From now on, ask at these doors for a host when nobody else can be asked: what a directory has told."""
@@ -213,7 +240,9 @@ class Endpoint:
     # Channel listeners: one coroutine for each socket that receives
 
     def _open(self, place: Place, listen: str) -> Place:
-        pub, pull, rep = (self._host.socket("pub"), self._host.socket("pull"), self._host.socket("rep"))
+        pub, pull = self._socket("pub", "down"), self._socket("pull", "up")
+        # Whoever asks and does not read is hung up on.
+        rep = self._socket("rep", "door", when_full="disconnect")
         self._sockets, self._publisher = [pub, pull, rep], pub
         door = rep.listen(listen)
         down, up = (sock.listen(beside(listen, step)) for step, sock in ((1, pub), (2, pull)))
@@ -221,6 +250,9 @@ class Endpoint:
         for _ in range(4):
             self._host.spawn(self._keep_door(rep))
         return Place(place.id, door, down, up)
+
+    def _socket(self, kind: Kind, way: str, **options: float | str) -> Socket:
+        return self._host.socket(kind, max_message=self._ways[way], **options)
 
     async def _listen(self, socket: Socket, handle: Callable[..., None]) -> None:
         """Pass on what a socket receives, until it is closed."""
@@ -370,7 +402,7 @@ class Endpoint:
 
     def _attach(self, host: Place) -> None:
         self._detach()
-        sub, push = self._host.socket("sub"), self._host.socket("push")
+        sub, push = self._host.socket("sub", max_message=self._ways["down"]), self._socket("push", "up")
         sub.subscribe(b"")
         sub.dial(host.down)
         push.dial(host.up)
@@ -397,7 +429,7 @@ class Endpoint:
 
     async def _question(self, door: str, question: bytes, timeout: float) -> bytes | None:
         """Ask at a door; None if there is no answer in time."""
-        socket = self._host.socket("req", reconnect_min=0.01, reconnect_max=0.1)
+        socket = self._socket("req", "door", reconnect_min=0.01, reconnect_max=0.1)
         try:
             socket.dial(door)
             await socket.asend(question, timeout)

@@ -15,7 +15,12 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
+from workbench.engine.errors import TooLarge
+
 MAX_CHANNEL = 255
+"""The longest name of a channel, in bytes."""
+MAX_MESSAGE = 16 << 20
+"""The largest body of a message of one's own, in bytes, unless told otherwise."""
 HEADS = 1024
 """So many beginnings of messages are known at a time."""
 _HEAD = struct.Struct(">B16sB")
@@ -80,12 +85,12 @@ class Message(NamedTuple):
     seq: int = 0
 
     def encode(self) -> bytes:
-        """Return its bytes. Raises Malformed if the channel's name has more than 255 bytes."""
+        """Return its bytes. The channel's name is one that `check_channel` lets pass."""
         return encoded(*self)
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
-        """Read it. Raises Malformed."""
+        """Read it. Raises Malformed, whatever `raw` is."""
         try:
             length = raw[_NAME_AT - 1]
             head, number = _BEGINNINGS[length](raw)
@@ -96,7 +101,7 @@ class Message(NamedTuple):
                 reign, body = Term(term, root), body + _PLACE.size
             # Twice as quick as the constructor.
             return tuple.__new__(cls, (kind, origin, number, channel, raw[body:], reign, seq))
-        except (struct.error, IndexError, ValueError, KeyError) as error:
+        except (struct.error, IndexError, ValueError, KeyError, TypeError) as error:
             raise Malformed(f"no message: {error}") from error
 
 
@@ -109,12 +114,29 @@ def _read_head(head: bytes) -> tuple[Kind, bytes, str]:
 def encoded(
     kind: int, origin: bytes, number: int, channel: str, body: bytes, term: Term = NO_TERM, seq: int = 0
 ) -> bytes:
-    """The bytes of a message with these fields. Raises Malformed if the channel's name has more than 255 bytes."""
+    """The bytes of a message with these fields. The channel's name is one that `check_channel` lets pass."""
     name = channel.encode()
-    if len(name) > MAX_CHANNEL:
-        raise Malformed(f"the name of a channel has {len(name)} bytes; allowed: {MAX_CHANNEL}")
     place = _PLACE.pack(*term, seq) if kind == _ORDERED else b""
     return b"".join((_HEAD.pack(kind, origin, len(name)), name, _NUMBER.pack(number), place, body))
+
+
+@lru_cache(HEADS)
+def check_channel(channel: str) -> None:
+    """Raise ValueError if no channel can have this name: it is text of up to 255 bytes of UTF-8."""
+    try:
+        size = len(channel.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the name of a channel is text, not {channel!r}: {error.reason}") from None
+    if size > MAX_CHANNEL:
+        raise ValueError(f"the name of a channel has {size} bytes; allowed: {MAX_CHANNEL}")
+
+
+def check_body(body: bytes, most: int) -> None:
+    """Raise TooLarge for a body of more than `most` bytes, TypeError if it is not bytes."""
+    if not isinstance(body, bytes):
+        raise TypeError(f"a body is bytes, not {type(body).__name__}")
+    if len(body) > most:
+        raise TooLarge(f"{len(body)} bytes are too many for a message; allowed: {most} (max_message)")
 
 
 def kind_of(raw: bytes) -> int:

@@ -8,23 +8,32 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-import msgpack
-
 from workbench.apps.zinc.codec import MESSAGEPACK, Codec
 from workbench.apps.zinc.convergent import Convergent
 from workbench.apps.zinc.document import Document, Record
-from workbench.apps.zinc.message import NOBODY, Kind, Malformed, Message, Term, encoded, kind_of
+from workbench.apps.zinc.message import (
+    MAX_MESSAGE,
+    NOBODY,
+    Kind,
+    Malformed,
+    Message,
+    check_body,
+    check_channel,
+    encoded,
+    kind_of,
+)
+from workbench.apps.zinc.neighbours import Place, Told, count_in, pack, term_in, unpack
 from workbench.apps.zinc.replica import Changed, Replica
-from workbench.apps.zinc.tree import Ask, Attach, Demoted, Detach, Place, Promoted, Tree
-from workbench.apps.zinc.work import TaskId, Work, room_of
+from workbench.apps.zinc.tree import Ask, Attach, Demoted, Detach, Promoted, Tree
+from workbench.apps.zinc.work import TaskId, Work
 
 Item = TypeVar("Item")
 BEATS_TO_COMPARE = 16
 """After so many beats convergent documents are compared with those of the host."""
-
-
 MOST_UPS = 100_000
-"""How many messages may wait for our host to take them; then the oldest give way, and are sent again later."""
+"""How many messages may wait for our host to take them; then the oldest give way, and are counted as unsent."""
+MAX_ANSWER = 64 << 20
+"""The largest answer to a question, in bytes: all documents together, for whoever has none."""
 
 Action = Ask | Attach | Detach
 
@@ -35,7 +44,8 @@ class Node:
     `holds`: does it keep the documents? If not it passes everything on, and can never be the root of others. Before an
     edit is acknowledged, the first `copies` in the line of succession must have it. It can do `capacity` tasks of the
     tree's work at once. With `convergent` it has documents that converge by themselves, too, and `on_edit` is called
-    when they are changed here. What others say is read only if it `hears`. The other arguments are those of Tree.
+    when they are changed here. What others say is read only if it `hears`. What is edited, said or done here has up to
+    `max_message` bytes. The other arguments are those of Tree.
     """
 
     def __init__(
@@ -52,19 +62,21 @@ class Node:
         capacity: int = 0,
         convergent: bool = False,
         on_edit: Callable[[], None] = lambda: None,
+        max_message: int = MAX_MESSAGE,
         breadth: int = 8,
         heartbeat: float = 0.25,
         deadline: float = 1.0,
     ) -> None:
         self.me = me
-        self.replica = Replica(me.id, codec, make) if holds else None
+        self.replica = Replica(me.id, codec, make, max_message=max_message) if holds else None
         self.tree = Tree(me, now=now, seeds=seeds, breadth=breadth, heartbeat=heartbeat, deadline=deadline, leads=holds)
-        self.convergent = Convergent(me.id, on_edit) if convergent else None
+        self.convergent = Convergent(me.id, on_edit, max_message=max_message) if convergent else None
         self._comparing = 0
         self._compare_in = 0
         self.work = Work(me.id, capacity, patience=2 * deadline)
         self._hears = hears
         self._copies = copies
+        self._max_message = max_message
         self._deadline = deadline
         self._said = 0
         self._above: dict[str, Any] = {"at": [0, NOBODY], "seq": 0, "stable": 0}
@@ -79,7 +91,9 @@ class Node:
         self._ups: deque[bytes] = deque(maxlen=MOST_UPS)
         self._downs: deque[bytes] = deque()
         self._messages: deque[Message] = deque()
-        self._counters: Counter[str] = Counter(malformed=0, passed_up=0, passed_down=0, unsent=0, syncs=0)
+        self._counters: Counter[str] = Counter(
+            malformed=0, passed_up=0, passed_down=0, unsent=0, syncs=0, syncs_refused=0, answers_too_large=0
+        )
         self._settle(now)
 
     # What the application does
@@ -91,18 +105,28 @@ class Node:
         return number
 
     def say(self, channel: str, body: bytes) -> None:
-        """Say something to everyone else in the tree. What is on its way when a host dies is lost."""
+        """Say something to everyone else in the tree. What is on its way when a host dies is lost.
+
+        Raises ValueError for a name that a channel cannot have, TooLarge, or TypeError for what is not bytes.
+        """
+        check_channel(channel)
+        check_body(body, self._max_message)
         self._said += 1
         self._spread(encoded(_SAY, self.me.id, self._said, channel, body))
 
     def submit(self, now: float, body: bytes, timeout: float) -> int:
-        """Have a task done by somebody in the tree; see Work.submit."""
+        """Have a task done by somebody in the tree; see Work.submit. Raises TooLarge, TypeError if it is not bytes."""
+        check_body(body, self._max_message)
         number = self.work.submit(now, body, timeout)
         self._drain()
         return number
 
     def finish(self, id_: TaskId, *, done: bool, result: bytes) -> None:
-        """A task that was ours to do is done, or has failed."""
+        """A task that was ours to do is done, or has failed; a result that cannot be sent is a failure, too."""
+        try:
+            check_body(result, self._max_message)
+        except (TypeError, ValueError) as error:
+            done, result = False, f"the result cannot be sent: {error}".encode()
         self.work.finish(id_, done=done, result=result)
         self._drain()
 
@@ -140,13 +164,13 @@ class Node:
                 elif kind == Kind.UPDATE:
                     self._take_update(raw)
                 elif kind == Kind.TASK:
-                    if self.work.handle_from_host(_unpack(Message.decode(raw).body)):
+                    if self.work.handle_from_host(unpack(Message.decode(raw).body)):
                         self._downs.append(raw)
                 elif kind == Kind.BEAT:
                     beaten = True
-                    self._handle_beat(now, _unpack(Message.decode(raw).body))
+                    self._handle_beat(now, unpack(Message.decode(raw).body))
                     self._settle(now)
-            except (ValueError, TypeError, KeyError):
+            except Malformed:
                 self._counters["malformed"] += 1
         self._deliver(said)
         self._settle(now, neighbours=beaten)
@@ -162,13 +186,13 @@ class Node:
                     self._spread(raw)
                 elif kind == Kind.REPORT:
                     reported = True
-                    self.tree.handle_report(now, _unpack(Message.decode(raw).body))
+                    self.tree.handle_report(now, unpack(Message.decode(raw).body))
                 elif kind == Kind.TASK:
-                    self.work.handle_from_child(_unpack(Message.decode(raw).body))
+                    self.work.handle_from_child(unpack(Message.decode(raw).body))
                 elif kind not in (Kind.EDIT, Kind.UPDATE):
                     self._counters["malformed"] += 1
                 elif self.tree.state != "root":
-                    self._ups.append(raw)
+                    self._send_up(raw)
                     self._counters["passed_up"] += 1
                 elif kind == Kind.EDIT:
                     self._held.handle_edit(Message.decode(raw))
@@ -176,7 +200,7 @@ class Node:
                 else:
                     self._downs.append(raw)
                     self._take_update(raw)
-            except (ValueError, TypeError, KeyError):
+            except Malformed:
                 self._counters["malformed"] += 1
         if self.tree.state == "root":
             self._deliver(said)
@@ -187,24 +211,22 @@ class Node:
     def handle_question(self, now: float, question: bytes) -> bytes | None:
         """Somebody asks at our door. Returns the answer, or None if our host is to be asked instead."""
         try:
-            asked = _unpack(question)
-            if asked.get("ask") == "compare":
-                return None if self.convergent is None else _pack({"have": self.convergent.answer(asked.get("have"))})
-            if asked.get("ask") == "sync":
-                if self.replica is None:
-                    return None
-                return _pack(self.replica.answer(asked))
-            answer = self.tree.handle_question(now, asked)
-        except (ValueError, TypeError, KeyError) as error:
+            answer = self._answer(now, unpack(question))
+        except Malformed as error:
             self._counters["malformed"] += 1
-            return _pack({"refuse": str(error)})
-        self._settle(now)
-        return _pack(answer)
+            answer = {"refuse": str(error)}
+        if answer is None:
+            return None
+        packed = pack(answer)
+        if len(packed) > MAX_ANSWER:
+            self._counters["answers_too_large"] += 1
+            packed = pack({"refuse": f"the answer would have {len(packed)} bytes; allowed: {MAX_ANSWER}"})
+        return packed
 
     def handle_answer(self, now: float, token: int, answer: bytes | None) -> None:
         """Somebody has answered what we asked, or nobody (None)."""
         try:
-            told = None if answer is None else _unpack(answer)
+            told = None if answer is None else unpack(answer)
         except Malformed:
             self._counters["malformed"] += 1
             told = None
@@ -216,7 +238,7 @@ class Node:
                 self._handle_sync(now, token, told)
             else:
                 self.tree.handle_answer(now, token, told)
-        except (ValueError, TypeError, KeyError):
+        except Malformed:
             self._counters["malformed"] += 1
         self._settle(now)
 
@@ -259,10 +281,21 @@ class Node:
         return self.tree.poll_due()
 
     def stats(self) -> Mapping[str, int]:
-        """The counters: malformed, passed_up, passed_down, unsent, syncs, and those of Replica.stats."""
+        """The counters: messages malformed, passed_up, passed_down, and unsent for want of a host to take them; syncs
+        asked for, and of these refused; answers_too_large to be given; and those of Replica.stats.
+        """
         return dict(self._counters) | dict(self.replica.stats() if self.replica is not None else {})
 
     # How
+
+    def _answer(self, now: float, asked: Told) -> Told | None:
+        if asked.get("ask") == "compare":
+            return None if self.convergent is None else {"have": self.convergent.answer(asked.get("have"))}
+        if asked.get("ask") == "sync":
+            return None if self.replica is None else self.replica.answer(asked)
+        answer = self.tree.handle_question(now, asked)
+        self._settle(now)
+        return answer
 
     @property
     def _held(self) -> Replica:
@@ -299,7 +332,7 @@ class Node:
         self._drain()
 
     def _share_out(self, now: float) -> None:
-        room = room_of((id_, child.room) for id_, child in self.tree.children.items())
+        room = {id_: child.room for id_, child in self.tree.children.items()}
         self.work.handle_place(now, is_root=self.tree.state == "root", room=room)
 
     def _catch_up(self, now: float, replica: Replica) -> None:
@@ -311,7 +344,7 @@ class Node:
             self._syncing = self._tokens
             self._counters["syncs"] += 1
             question = {"ask": "sync"} | replica.question()
-            self._actions.append(Ask(self._syncing, parent.door, question, self._deadline))
+            self._actions.append(Ask(self._syncing, parent.door, question, 4 * self._deadline))
         moved = (replica.seq, replica.waiting)
         if not replica.waiting or moved != self._unmoved:
             self._unmoved, self._resend_at = moved, now + self._deadline
@@ -319,10 +352,14 @@ class Node:
             self._resend_at = now + self._deadline
             replica.resend()
 
-    def _handle_sync(self, now: float, token: int, told: Any) -> None:
+    def _handle_sync(self, now: float, token: int, told: Told | None) -> None:
         if token != self._syncing or self.replica is None:
             return
         self._syncing = 0
+        if told is not None and "refuse" in told:
+            self._counters["syncs_refused"] += 1
+            self._sync_at = now + 4 * self._deadline
+            return
         before = (self.replica.term, self.replica.seq)
         try:
             if told is not None and "reigns" in told:
@@ -334,14 +371,14 @@ class Node:
             if before == (self.replica.term, self.replica.seq):
                 self._sync_at = now + self._deadline / 4
 
-    def _handle_beat(self, now: float, told: Any) -> None:
+    def _handle_beat(self, now: float, told: Told) -> None:
         self.tree.handle_beat(now, told)
         if told.get("orphan") or "at" not in told:
             return
-        number, root = told["at"]
-        self._above |= {"at": [number, root], "seq": int(told["seq"]), "stable": int(told["stable"])}
+        term, seq, stable = term_in(told, "at"), count_in(told, "seq"), count_in(told, "stable")
+        self._above = {"at": list(term), "seq": seq, "stable": stable}
         if self.replica is not None:
-            self.replica.handle_position(Term(int(number), bytes(root)), int(told["seq"]), int(told["stable"]))
+            self.replica.handle_position(term, seq, stable)
 
     def _beat(self, *, leaving: bool = False) -> None:
         """Tell our children and our host that we live, and how far we are."""
@@ -353,12 +390,12 @@ class Node:
         else:
             position = self._above
         if self.me.door:
-            body = _pack(self.tree.beat(leaving=leaving) | position)
+            body = pack(self.tree.beat(leaving=leaving) | position)
             self._downs.append(Message(Kind.BEAT, self.me.id, 0, "", body).encode())
         if self.tree.state == "attached":
             self._compare()
             report = self.tree.report(leaving=leaving, at=position["at"], seq=position["seq"], room=self.work.room)
-            self._ups.append(Message(Kind.REPORT, self.me.id, 0, "", _pack(report)).encode())
+            self._send_up(Message(Kind.REPORT, self.me.id, 0, "", pack(report)).encode())
 
     def _compare(self) -> None:
         """Now and then, make good what has been lost of updates."""
@@ -403,21 +440,30 @@ class Node:
 
     def _spread(self, raw: bytes) -> None:
         """What is for everyone goes up to the root, and down from there."""
-        (self._downs if self.tree.state == "root" else self._ups).append(raw)
+        if self.tree.state == "root":
+            self._downs.append(raw)
+        else:
+            self._send_up(raw)
+
+    def _send_up(self, raw: bytes) -> None:
+        if len(self._ups) == MOST_UPS:
+            self._counters["unsent"] += 1
+        self._ups.append(raw)
 
     def _drain(self) -> None:
         while (told := self.work.poll_up()) is not None:
-            self._ups.append(self._task(told))
+            self._send_up(self._task(told))
         while (told := self.work.poll_down()) is not None:
             self._downs.append(self._task(told))
         while self.convergent is not None and (raw := self.convergent.poll_update()) is not None:
             self._spread(raw)
         if self.replica is not None:
-            self._ups.extend(self.replica.poll_ups())
+            for raw in self.replica.poll_ups():
+                self._send_up(raw)
             self._downs.extend(self.replica.poll_downs())
 
     def _task(self, told: Any) -> bytes:
-        return Message(Kind.TASK, self.me.id, 0, "", _pack(told)).encode()
+        return Message(Kind.TASK, self.me.id, 0, "", pack(told)).encode()
 
 
 _SAY = int(Kind.SAY)
@@ -429,18 +475,3 @@ def _all_of(queue: deque[Item]) -> list[Item]:
     found = list(queue)
     queue.clear()
     return found
-
-
-def _pack(value: Any) -> bytes:
-    return bytes(msgpack.packb(value))
-
-
-def _unpack(data: bytes) -> dict[str, Any]:
-    """What neighbours tell each other about themselves is MessagePack, whatever the documents are in."""
-    try:
-        read = msgpack.unpackb(data)
-    except Exception as error:
-        raise Malformed(f"{len(data)} bytes are no MessagePack: {error}") from error
-    if not isinstance(read, dict):
-        raise Malformed("what neighbours tell each other is a mapping")
-    return read

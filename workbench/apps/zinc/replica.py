@@ -14,17 +14,36 @@ waits. How it works:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from workbench.apps.zinc.codec import Codec
 from workbench.apps.zinc.document import Document
-from workbench.apps.zinc.message import NO_TERM, Kind, Malformed, Message, Term
+from workbench.apps.zinc.message import (
+    MAX_MESSAGE,
+    NO_TERM,
+    Kind,
+    Malformed,
+    Message,
+    Term,
+    check_body,
+    check_channel,
+)
+from workbench.apps.zinc.neighbours import (
+    Told,
+    bytes_in,
+    count_in,
+    count_of,
+    fields_of,
+    identity_of,
+    list_in,
+    term_of,
+)
 
-ENTRIES_AT_ONCE = 500
-"""How many entries one answer holds."""
+ENTRIES_AT_ONCE, ENTRY_BYTES = 500, 1 << 20
+"""How many entries one answer holds, and of how many bytes; one in any case."""
 ROUNDS = 50
 """How often something that was rescued is submitted again before it is given up."""
 
@@ -61,6 +80,7 @@ class Replica:
     `make` makes a document by its name. Kept are the newest `keep_log` entries of the history and at least `keep_own`
     acknowledged edits of ours, for whoever has lost them. Of the newest `max_origins` who have edited it is known how
     far they are, the same ones in every copy; whoever has been silent for longer must begin anew, as somebody else.
+    A fragment of ours has at most `max_message` bytes, and `max_waiting` edits may wait for their place.
     """
 
     def __init__(
@@ -73,6 +93,7 @@ class Replica:
         keep_own: int = 1_000,
         max_waiting: int = 10_000,
         max_origins: int = 100_000,
+        max_message: int = MAX_MESSAGE,
     ) -> None:
         self.me = me
         self.seq = 0
@@ -87,6 +108,7 @@ class Replica:
         self._keep_own = keep_own
         self._max_waiting = max_waiting
         self._max_origins = max_origins
+        self._max_message = max_message
         self._reigns = [Reign(NO_TERM, 0)]
         self._documents: dict[str, Document] = {}
         self._views: dict[str, Document] = {}
@@ -110,13 +132,20 @@ class Replica:
     # What the application does
 
     def edit(self, channel: str, fragment: Any) -> int:
-        """Change a document; return the count of the edit. Raises LookupError if too many wait to be ordered."""
+        """Change a document; return the count of the edit.
+
+        Nothing has happened if it raises: LookupError if too many wait to be ordered, ValueError for a name that a
+        channel cannot have, TooLarge for a fragment, or whatever the codec raises for what it cannot carry.
+        """
         if self._count - self._last.get(self.me, 0) >= self._max_waiting:
             raise LookupError(f"{self._max_waiting} edits wait to be ordered by the host; wait for some of them")
+        check_channel(channel)
         body = self._codec.encode(fragment)
-        self._count += 1
+        check_body(body, self._max_message)
         # As others will have it: nothing is shared with the caller.
-        own = _Own(self._count, channel, body, self._codec.decode(body))
+        copy = self._codec.decode(body)
+        self._count += 1
+        own = _Own(self._count, channel, body, copy)
         message = self._message(own)
         self._own.append(own)
         if self.is_root:
@@ -209,9 +238,9 @@ class Replica:
         """What to ask the host: where we are."""
         return {"reigns": [[*reign.term, reign.base] for reign in self._reigns], "seq": self.seq}
 
-    def answer(self, question: Any) -> Any:
+    def answer(self, question: Told) -> dict[str, Any]:
         """What to tell a child that asks. Raises Malformed."""
-        theirs, seq = _reigns(question), _number(question, "seq")
+        theirs, seq = _reigns_in(question), count_in(question, "seq")
         common = _common(theirs, self._reigns)
         fork = _fork(common, theirs, seq, self._reigns, self.seq)
         position = {
@@ -225,13 +254,13 @@ class Replica:
         oldest = self._log[0][0] if self._log else self.seq + 1
         if common and seq <= fork and oldest <= seq + 1:
             entries = islice(self._log, seq + 1 - oldest, seq + 1 - oldest + ENTRIES_AT_ONCE)
-            return position | {"entries": [raw for _, _, raw in entries]}
+            return position | {"entries": _as_many_as_fit(raw for _, _, raw in entries)}
         states = {channel: self._codec.encode(document.state()) for channel, document in self._documents.items()}
-        return position | {"last": list(self._last.items()), "documents": states}
+        return position | {"last": [list(one) for one in self._last.items()], "documents": states}
 
-    def handle_answer(self, answer: Any) -> None:
+    def handle_answer(self, answer: Told) -> None:
         """Our host has told what we lack. Raises Malformed."""
-        reigns, seq, stable = _reigns(answer), _number(answer, "seq"), _number(answer, "stable")
+        reigns, seq, stable = _reigns_in(answer), count_in(answer, "seq"), count_in(answer, "stable")
         common = _common(self._reigns, reigns)
         if self.is_root or (common == len(reigns) and seq <= self.seq):
             # Whoever has answered is not as far as we are.
@@ -244,7 +273,7 @@ class Replica:
             # Since we asked, we have taken what the other history lacks.
             return
         else:
-            for raw in answer.get("entries", ()):
+            for raw in list_in(answer, "entries"):
                 message = Message.decode(raw)
                 if message.seq == self.seq + 1:
                     self._take(message, raw)
@@ -340,11 +369,11 @@ class Replica:
         """Take over another history, and submit again what it lacks."""
         common = _common(self._reigns, reigns)
         fork = _fork(common, self._reigns, self.seq, reigns, seq)
-        try:
-            last = {bytes(origin): int(number) for origin, number in answer["last"]}
-            states = {str(channel): self._codec.read(state) for channel, state in answer["documents"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Malformed(f"an answer makes no sense: {error!r}") from error
+        last = dict(_last_of(one) for one in list_in(answer, "last"))
+        told = answer["documents"]
+        if not isinstance(told, dict):
+            raise Malformed("documents is no mapping")
+        states = {str(channel): self._codec.read(bytes_in(told, channel)) for channel in told}
         diverged = [message for place, message, _ in self._log if place > fork]
         lacking = [
             message
@@ -409,20 +438,32 @@ class Replica:
         return Message(Kind.EDIT, self.me, own.number, own.channel, own.body)
 
 
-def _reigns(data: Any) -> list[Reign]:
-    try:
-        found = [Reign(Term(int(number), bytes(root)), int(base)) for number, root, base in data["reigns"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Malformed(f"a position makes no sense: {error!r}") from error
+def _as_many_as_fit(raws: Iterable[bytes]) -> list[bytes]:
+    found: list[bytes] = []
+    size = 0
+    for raw in raws:
+        size += len(raw)
+        if found and size > ENTRY_BYTES:
+            break
+        found.append(raw)
+    return found
+
+
+def _reigns_in(told: Told) -> list[Reign]:
+    found = [_reign_of(one) for one in list_in(told, "reigns")]
     if not found:
         raise Malformed("a position without a term makes no sense")
     return found
 
 
-def _number(data: Any, key: str) -> int:
-    if not isinstance(data.get(key), int):
-        raise Malformed(f"a position without {key} makes no sense")
-    return int(data[key])
+def _reign_of(value: Any) -> Reign:
+    *term, base = fields_of(value, "reigns", 3)
+    return Reign(term_of(term, "reigns"), count_of(base, "reigns"))
+
+
+def _last_of(value: Any) -> tuple[bytes, int]:
+    origin, number = fields_of(value, "last", 2)
+    return identity_of(origin, "last"), count_of(number, "last")
 
 
 def _common(one: list[Reign], other: list[Reign]) -> int:

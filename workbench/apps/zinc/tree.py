@@ -18,22 +18,22 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from workbench.apps.zinc.message import NO_TERM, NOBODY, Malformed, Term
+from workbench.apps.zinc.neighbours import (
+    DEPTH,
+    MAX_COUNT,
+    Place,
+    Told,
+    count_in,
+    place_in,
+    places_in,
+    seconds_in,
+    term_in,
+)
 
 LINE = 8
 """How many successors a beat names."""
 EXILES = 64
 """How many of those who were lost a root remembers."""
-DEPTH = 64
-"""How deep a tree may be; a longer way to the root is a circle."""
-
-
-class Place(NamedTuple):
-    """An endpoint: who it is and where its children find it. Whoever cannot be a host has no addresses."""
-
-    id: bytes
-    door: str = ""
-    down: str = ""
-    up: str = ""
 
 
 class Ask(NamedTuple):
@@ -78,7 +78,7 @@ class Child:
     size: int = 1
     term: Term = NO_TERM
     seq: int = 0
-    room: Any = 0
+    room: int = 0
 
 
 @dataclass(slots=True)
@@ -162,64 +162,74 @@ class Tree:
         if self.state == "attached":
             self._heard = now
 
-    def handle_beat(self, now: float, data: Any) -> None:
+    def handle_beat(self, now: float, data: Told) -> None:
         """Our host has beaten. Raises Malformed."""
-        if self.parent is None or _place(data.get("me")).id != self.parent.id:
+        if self.parent is None or place_in(data, "me").id != self.parent.id:
             return
         self._heard = now
         if data.get("orphan"):
             # It looks for a host of its own; we stay with it.
             return
-        path = (*_places(data, "path"), self.parent)
+        path, line = (*places_in(data, "path"), self.parent), places_in(data, "line")
         if data.get("leaving"):
-            self.path, self.line = path, tuple(one for one in _places(data, "line") if one.id != self.parent.id)
+            self.path, self.line = path, tuple(one for one in line if one.id != self.parent.id)
             self._orphan(now)
         elif any(place.id == self.me.id for place in path) or len(path) > DEPTH:
             # A circle, made by two that joined each other at the same time.
             self.path = ()
             self._orphan(now)
         else:
-            self.path, self.line, self.term = path, _places(data, "line"), _term(data)
+            self.path, self.line, self.term = path, line, term_in(data)
 
-    def handle_report(self, now: float, data: Any) -> None:
+    def handle_report(self, now: float, data: Told) -> None:
         """A child has reported. Raises Malformed."""
-        them = _place(data.get("me"))
+        them = place_in(data, "me")
         if data.get("leaving"):
             self.children.pop(them.id, None)
             return
         if them.id in (place.id for place in (*self.path, self.me)):
             return
+        told = Child(
+            them,
+            now,
+            leads=bool(data.get("leads")),
+            size=max(1, count_in(data, "size", 1)),
+            term=term_in(data),
+            seq=count_in(data, "seq", 0),
+            room=count_in(data, "room", 0),
+        )
         # One that we had given up and that has not noticed is taken in again.
-        child = self.children.setdefault(them.id, Child(them, now))
-        child.heard = now
-        child.leads, child.size = bool(data.get("leads")), max(1, int(data.get("size", 1)))
-        child.term, child.seq, child.room = _term(data), int(data.get("seq", 0)), data.get("room")
+        self.children[them.id] = told
 
-    def handle_question(self, now: float, question: Any) -> Any:
+    def handle_question(self, now: float, question: Told) -> Told:
         """Somebody asks at our door to join us, or how we are. Raises Malformed."""
-        them = _place(question.get("me"))
+        them = place_in(question, "me")
         if question.get("ask") == "join":
             return self._answer_join(now, them)
         if question.get("ask") != "status":
             raise Malformed(f"a question asks join, status or sync, not {question.get('ask')!r}")
-        term = _term(question)
+        term = term_in(question)
         if question.get("root") and term > self.term and self.state == "root" and them.door:
             self._yield(now, them)
         return self._status(now)
 
-    def handle_answer(self, now: float, token: int, answer: Any) -> None:
+    def handle_answer(self, now: float, token: int, answer: Told | None) -> None:
         """Somebody has answered, or nobody (None). Raises Malformed, and goes on as if nobody had."""
         if (door := self._probes.pop(token, None)) is not None:
             self._heard_of_exile(now, door, answer)
         elif (search := self._search) is not None and token in search.canvass:
             del search.canvass[token]
-            self._heard_of_root(now, search, answer)
+            try:
+                self._heard_of_root(now, search, answer)
+            except Malformed:
+                self._heard_of_root(now, search, None)
+                raise
         elif search is not None and token == search.asking:
             search.asking = 0
             try:
                 self._heard_of_candidate(now, search, answer)
             except Malformed:
-                self._next_candidate(now)
+                self._heard_of_candidate(now, search, None)
                 raise
 
     # What it is asked
@@ -250,14 +260,14 @@ class Tree:
         """What to tell our host; `at` is the term in which our history ends, `seq` how much of it we have,
         `room` how many tasks our tree can do at once.
         """
-        size = 1 + sum(child.size for child in self.children.values())
+        size = min(MAX_COUNT, 1 + sum(child.size for child in self.children.values()))
         return {
             "me": list(self.me),
             "leads": self.leads,
             "size": size,
             "term": at,
             "seq": seq,
-            "room": room,
+            "room": min(MAX_COUNT, room),
             "leaving": leaving,
         }
 
@@ -313,27 +323,27 @@ class Tree:
         else:
             self._retry_at = now + self._deadline / 4
 
-    def _heard_of_candidate(self, now: float, search: _Search, answer: Any) -> None:
-        if not isinstance(answer, dict):
+    def _heard_of_candidate(self, now: float, search: _Search, answer: Told | None) -> None:
+        if answer is None:
             self._next_candidate(now)
             return
         if "accept" in answer:
-            host, path = _place(answer["accept"]), _places(answer, "path")
+            host, path = place_in(answer, "accept"), places_in(answer, "path")
+            line, term = places_in(answer, "line"), term_in(answer)
             if host.id != self.me.id and all(place.id != self.me.id for place in path):
-                self.parent, self.path, self.line = host, (*path, host), _places(answer, "line")
-                self.term = _term(answer)
+                self.parent, self.path, self.line, self.term = host, (*path, host), line, term
                 self.state, self._heard, self._search, self.beat_due = "attached", now, None, True
                 self._exiles.clear()
                 self._actions.append(Attach(host))
                 return
         search.reign_goes_on = True
-        for place in reversed(_places(answer, "redirect")):
+        for place in reversed(places_in(answer, "redirect")):
             search.targets.appendleft(place)
         if len(search.seen) > DEPTH:
             search.targets.clear()
         self._next_candidate(now)
 
-    def _answer_join(self, now: float, them: Place) -> Any:
+    def _answer_join(self, now: float, them: Place) -> Told:
         if them.id in (place.id for place in (*self.path, self.me)):
             return {"refuse": "you are my host"}
         if self.state == "orphan" or not self.me.door:
@@ -361,13 +371,14 @@ class Tree:
         if not search.canvass:
             self._promote(now)
 
-    def _heard_of_root(self, now: float, search: _Search, answer: Any) -> None:
-        if isinstance(answer, dict) and not search.reign_goes_on:
-            term, age = _term(answer), float(answer.get("age", 0.0))
+    def _heard_of_root(self, now: float, search: _Search, answer: Told | None) -> None:
+        if answer is not None and not search.reign_goes_on:
+            term, age = term_in(answer), seconds_in(answer, "age")
+            way = (*places_in(answer, "path"), place_in(answer, "me"))
             alive = answer.get("state") == "attached" and age < now - self._heard - 2 * self._heartbeat
             if term > self.term or (term == self.term and alive):
                 search.reign_goes_on = True
-                search.targets = deque([*_places(answer, "path"), _place(answer.get("me")), *search.targets])
+                search.targets = deque([*way, *search.targets])
         if search.canvass:
             return
         if search.reign_goes_on:
@@ -385,7 +396,7 @@ class Tree:
         self._next_probe = now + 2 * self._deadline
         self._actions.append(Promoted(self.term))
 
-    def _status(self, now: float) -> Any:
+    def _status(self, now: float) -> Told:
         return {
             "me": list(self.me),
             "state": self.state,
@@ -412,11 +423,11 @@ class Tree:
             question = {"ask": "status", "me": list(self.me), "term": list(self.term), "root": True}
             self._probes[self._ask(door, question)] = door
 
-    def _heard_of_exile(self, now: float, door: str, answer: Any) -> None:
-        if self.state != "root" or not isinstance(answer, dict):
+    def _heard_of_exile(self, now: float, door: str, answer: Told | None) -> None:
+        if self.state != "root" or answer is None:
             return
-        term, them = _term(answer), _place(answer.get("me"))
-        root = next(iter(_places(answer, "path")), them)
+        term, them = term_in(answer), place_in(answer, "me")
+        root = next(iter(places_in(answer, "path")), them)
         if term == self.term and answer.get("state") == "attached":
             self._exiles.pop(door, None)
         elif term > self.term and answer.get("state") != "orphan":
@@ -436,28 +447,3 @@ class Tree:
         self._tokens += 1
         self._actions.append(Ask(self._tokens, door, question, self._deadline / 4))
         return self._tokens
-
-
-def _place(data: Any) -> Place:
-    try:
-        id_, door, down, up = data
-    except (TypeError, ValueError) as error:
-        raise Malformed(f"{data!r} is no place") from error
-    if not isinstance(id_, bytes) or not all(isinstance(text, str) for text in (door, down, up)):
-        raise Malformed(f"{data!r} is no place")
-    return Place(id_, door, down, up)
-
-
-def _places(data: Any, key: str) -> tuple[Place, ...]:
-    found = data.get(key, ())
-    if not isinstance(found, list | tuple) or len(found) > 2 * DEPTH:
-        raise Malformed(f"{key} is no list of places")
-    return tuple(_place(one) for one in found)
-
-
-def _term(data: Any) -> Term:
-    try:
-        number, root = data["term"]
-        return Term(int(number), bytes(root))
-    except (KeyError, TypeError, ValueError) as error:
-        raise Malformed("a term is a number and a root") from error

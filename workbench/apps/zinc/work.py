@@ -11,9 +11,12 @@ what to send, and what became of our own tasks. How it works:
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from workbench.apps.zinc.message import Malformed
+from workbench.apps.zinc.neighbours import Told, bytes_in, count_of, fields_of, identity_of
 
 TaskId = tuple[bytes, int]
 ANSWERED = 10_000
@@ -83,7 +86,7 @@ class Work:
     def finish(self, id_: TaskId, *, done: bool, result: bytes) -> None:
         """A task has been done here, or has failed."""
         if self._running.pop(id_, None) is not None:
-            self._settle(id_, {"do": "done", "id": list(id_), "ok": done, "body": result})
+            self._settle(id_, _done(id_, done, result))
             self._share_out()
 
     # What it is told
@@ -107,23 +110,27 @@ class Work:
                 self._offer((self.me, number), mine.body)
         self._share_out()
 
-    def handle_from_child(self, told: Any) -> None:
-        """A child has told something. Raises ValueError, TypeError or KeyError if it makes no sense."""
-        id_ = _id(told)
-        if told["do"] == "submit":
-            self._offer(id_, bytes(told["body"]))
-        elif told["do"] == "done":
-            self._settle(id_, told)
+    def handle_from_child(self, told: Told) -> None:
+        """A child has told something. Raises Malformed."""
+        id_, body = _id_in(told), bytes_in(told, "body")
+        if told.get("do") == "submit":
+            self._offer(id_, body)
+        elif told.get("do") == "done":
+            self._settle(id_, _done(id_, bool(told.get("ok")), body))
             self._share_out()
+        else:
+            raise Malformed("a child submits a task, or says that one is done")
 
-    def handle_from_host(self, told: Any) -> bool:
-        """Our host has told something; return whether our children are to hear it, too. Raises what the other does."""
-        id_ = _id(told)
-        if told["do"] == "done":
+    def handle_from_host(self, told: Told) -> bool:
+        """Our host has told something; return whether our children are to hear it, too. Raises Malformed."""
+        id_, body = _id_in(told), bytes_in(told, "body")
+        if told.get("do") == "done":
             self._take_fate(id_, told)
             return True
-        if told["do"] == "assign" and told["to"] == self.me and not self._has(id_):
-            self._waiting[id_] = bytes(told["body"])
+        if told.get("do") != "assign":
+            raise Malformed("a host gives a task, or says that one is done")
+        if told.get("to") == self.me and not self._has(id_):
+            self._waiting[id_] = body
             self._share_out()
         return False
 
@@ -209,16 +216,15 @@ class Work:
         self._take_fate(id_, answer)
         self._downs.append(answer)
 
-    def _take_fate(self, id_: TaskId, told: Any) -> None:
+    def _take_fate(self, id_: TaskId, told: Told) -> None:
         if id_[0] == self.me and self._mine.pop(id_[1], None) is not None:
-            self._fates.append(Fate(id_[1], bool(told["ok"]), bytes(told["body"])))
+            self._fates.append(Fate(id_[1], bool(told.get("ok")), bytes_in(told, "body")))
 
 
-def _id(told: Any) -> TaskId:
-    origin, number = told["id"]
-    return bytes(origin), int(number)
+def _done(id_: TaskId, ok: bool, result: bytes) -> dict[str, Any]:
+    return {"do": "done", "id": list(id_), "ok": ok, "body": result}
 
 
-def room_of(reports: Iterable[tuple[bytes, Any]]) -> dict[bytes, int]:
-    """What children have reported as their room, as numbers that can be counted with."""
-    return {child: max(0, told) if isinstance(told, int) else 0 for child, told in reports}
+def _id_in(told: Told) -> TaskId:
+    origin, number = fields_of(told.get("id"), "id", 2)
+    return identity_of(origin, "id"), count_of(number, "id")
