@@ -3,22 +3,25 @@
     python tests/apps/chaos.py SEED [SIZE]         one life, told as it goes
     python tests/apps/chaos.py FROM-TO             these lives; ends with 1 if one did not end well, and says which
 
-Endpoints edit at random; some join late, leave and crash; the way between two sites is cut and healed. Crashes come one
-at a time: the next when the tree has had time to name another successor. Nobody crashes while a site is cut off: an
-island may hold what nobody else has; see docs/cookbook/zinc.md.
+Endpoints edit, submit tasks and do them at random; some join late, leave and crash; the way between two sites is cut
+and healed. Crashes come one at a time: the next when the tree has had time to name another successor. Nobody crashes
+while a site is cut off: an island may hold what nobody else has; see docs/cookbook/zinc.md.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from workbench.apps.zinc import Endpoint
+from workbench.apps.zinc import Endpoint, WorkFailed
 from workbench.engine.errors import Closed
 from workbench.engine.real import Stream
 from workbench.engine.virtual import VirtualHost, VirtualWorld
 
 HEARTBEAT, DEADLINE = 0.25, 1.0
 SITES = ("kyiv", "lagos", "quito")
+PATIENCE = 15.0
+"""Seconds within which a task is to be done."""
 
 
 class Ledger:
@@ -58,6 +61,9 @@ class Chaos:
         self.breadth = 2 + self.luck.choose(4)
         self.alive: dict[str, Endpoint] = {}
         self.acknowledged: list[list[Any]] = []
+        self.submitted: dict[tuple[str, int], float] = {}
+        """The tasks that have no fate yet, and when they were submitted."""
+        self.fates: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.editing = True
         self.crashed_at = -10.0
@@ -112,8 +118,12 @@ class Chaos:
             # Whoever has found nobody, all whom it knew having gone, is told of others, as by a directory.
             one.look_for(tuple(f"door/{other}" for other in self.alive))
         patience = self.world.now + 60.0
-        while self.world.now < patience and not self.settled():
+        while self.world.now < patience and not (self.settled() and not self.open_tasks()):
             await self.world.sleep(0.5)
+
+    def open_tasks(self) -> list[tuple[str, int]]:
+        """Tasks of those who live that have no fate."""
+        return [(name, number) for name, number in self.submitted if name in self.alive]
 
     def one(self) -> str:
         return list(self.alive)[self.luck.choose(len(self.alive))]
@@ -129,6 +139,13 @@ class Chaos:
 
         async def live(host: VirtualHost) -> None:
             mine: list[Endpoint] = []
+            hands = host.stream("hands")
+
+            async def work(task: bytes) -> bytes:
+                await self.world.sleep(hands.exponential(0.2))
+                if task.endswith(b"7"):
+                    raise ValueError("not this one")
+                return task.upper()
 
             def changed(change: Any) -> None:
                 if change.origin == mine[0].identity:
@@ -140,6 +157,8 @@ class Chaos:
                 join=seeds,
                 on_change=changed,
                 make=lambda _: Ledger(),
+                worker=work,
+                capacity=1 + number_of(life) % 3,
                 breadth=self.breadth,
                 heartbeat=HEARTBEAT,
                 deadline=DEADLINE,
@@ -155,8 +174,26 @@ class Chaos:
                 number += 1
                 entry = [life, number]
                 host.spawn(self.acknowledge(endpoint, endpoint.edit("ledger", entry), entry))
+                if number % 3 == 0:
+                    host.spawn(self.submit(endpoint, life, number))
 
         host.play(live)
+
+    async def submit(self, endpoint: Endpoint, name: str, number: int) -> None:
+        task = f"{name} {number}"
+        self.submitted[name, number] = began = self.world.now
+        try:
+            answer = await endpoint.submit(task.encode(), PATIENCE)
+            right = answer == task.upper().encode() and not task.endswith("7")
+            fate = "done" if right else f"{task} was answered {answer!r}"
+        except WorkFailed as error:
+            late = str(error) == "no answer in time" and self.world.now >= began + PATIENCE
+            right = late or (str(error) == "ValueError: not this one" and task.endswith("7"))
+            fate = ("late" if late else "failed") if right else f"{task} failed: {error}"
+        except Closed:
+            fate = "left"
+        del self.submitted[name, number]
+        self.fates[fate] += 1
 
     async def acknowledge(self, endpoint: Endpoint, number: int, entry: list[Any]) -> None:
         try:
@@ -184,6 +221,8 @@ class Chaos:
     def check(self) -> None:
         """Raise AssertionError if anything does not hold."""
         assert self.wrong == []
+        assert self.fates.keys() <= {"done", "failed", "late", "left"}, self.fates
+        assert not self.open_tasks(), f"nobody knows what became of {self.open_tasks()}"
         states = {name: one.node.tree.state for name, one in self.alive.items()}
         assert self.settled(), {
             name: (one.node.tree.state, one.node.replica.term.number, one.node.replica.seq, one.node.replica.waiting)
@@ -205,24 +244,31 @@ class Chaos:
             assert len(one.node.tree.children) <= self.breadth + 1, states
 
 
+def number_of(name: str) -> int:
+    return int(name.removeprefix("e"))
+
+
 def size_of(seed: int) -> int:
-    """Mostly small clusters, now and then a large one."""
-    return 3 + seed % 10
+    """Mostly small clusters, one in twenty a large one of up to 200."""
+    return 3 + seed % 10 if seed % 20 else 20 + 7 * seed % 181
 
 
 def live_many(first: int, last: int) -> int:
     """Play the lives of these seeds; return how many did not end well, each told with the command that replays it."""
     failed = 0
+    fates: Counter[str] = Counter()
     for seed in range(first, last):
         try:
-            Chaos(seed, size_of(seed)).play()
+            life = Chaos(seed, size_of(seed))
+            life.play()
+            fates += life.fates
         except Exception as error:
             failed += 1
             print(
                 f"{type(error).__name__}: {error}\nreplay: python tests/apps/chaos.py {seed} {size_of(seed)}",
                 flush=True,
             )
-    print(f"{last - first - failed} of {last - first} random lives ended well")
+    print(f"{last - first - failed} of {last - first} random lives ended well; tasks: {dict(fates)}")
     return failed
 
 
