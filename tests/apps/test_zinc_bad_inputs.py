@@ -310,3 +310,13 @@ def test_what_is_too_much_for_an_answer_is_refused_and_said(monkeypatch: pytest.
     # It does not ask again and again.
     child.handle_time(0.5)
     assert not any(isinstance(action, Ask) for action in iter(child.poll_action, None))
+
+
+def test_what_waits_for_a_host_gives_way_from_the_oldest_on_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.apps.zinc.node.MOST_UPS", 10)
+    lone = Node(CHILD, seeds=["root"])
+    for number in range(13):
+        lone.say("talk", b"%d" % number)
+    lone.handle_time(0.1)
+    assert lone.stats()["unsent"] == 3
+    assert [Message.decode(raw).body for raw in lone.poll_ups()] == [b"%d" % number for number in range(3, 13)]

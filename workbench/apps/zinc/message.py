@@ -7,7 +7,7 @@ message that the host has put in order its place in the history stands before th
 
     term 4 · root 16 · seq 8
 
-Up to the channel all messages of one origin on one channel begin alike; of many such the beginning is read once.
+Up to the channel all messages of one origin on one channel begin alike; of many such that is made and read once.
 """
 
 import struct
@@ -85,7 +85,7 @@ class Message(NamedTuple):
     seq: int = 0
 
     def encode(self) -> bytes:
-        """Return its bytes. The channel's name is one that `check_channel` lets pass."""
+        """Return its bytes. Raises ValueError for a name that a channel cannot have."""
         return encoded(*self)
 
     @classmethod
@@ -114,13 +114,19 @@ def _read_head(head: bytes) -> tuple[Kind, bytes, str]:
 def encoded(
     kind: int, origin: bytes, number: int, channel: str, body: bytes, term: Term = NO_TERM, seq: int = 0
 ) -> bytes:
-    """The bytes of a message with these fields. The channel's name is one that `check_channel` lets pass."""
-    name = channel.encode()
-    place = _PLACE.pack(*term, seq) if kind == _ORDERED else b""
-    return b"".join((_HEAD.pack(kind, origin, len(name)), name, _NUMBER.pack(number), place, body))
+    """The bytes of a message with these fields. Raises ValueError for a name that a channel cannot have."""
+    if kind == _ORDERED:
+        return b"".join((_head(kind, origin, channel), _NUMBER.pack(number), _PLACE.pack(*term, seq), body))
+    return _head(kind, origin, channel) + _NUMBER.pack(number) + body
 
 
 @lru_cache(HEADS)
+def _head(kind: int, origin: bytes, channel: str) -> bytes:
+    check_channel(channel)
+    name = channel.encode()
+    return _HEAD.pack(kind, origin, len(name)) + name
+
+
 def check_channel(channel: str) -> None:
     """Raise ValueError if no channel can have this name: it is text of up to 255 bytes of UTF-8."""
     try:

@@ -18,7 +18,6 @@ from workbench.apps.zinc.message import (
     Malformed,
     Message,
     check_body,
-    check_channel,
     encoded,
     kind_of,
 )
@@ -88,7 +87,7 @@ class Node:
         self._unmoved = (0, 0)
         self._tokens = 0
         self._actions: deque[Action] = deque()
-        self._ups: deque[bytes] = deque(maxlen=MOST_UPS)
+        self._ups: deque[bytes] = deque()
         self._downs: deque[bytes] = deque()
         self._messages: deque[Message] = deque()
         self._counters: Counter[str] = Counter(
@@ -109,10 +108,11 @@ class Node:
 
         Raises ValueError for a name that a channel cannot have, TooLarge, or TypeError for what is not bytes.
         """
-        check_channel(channel)
-        check_body(body, self._max_message)
+        if type(body) is not bytes or len(body) > self._max_message:
+            check_body(body, self._max_message)
+        raw = encoded(_SAY, self.me.id, self._said + 1, channel, body)
         self._said += 1
-        self._spread(encoded(_SAY, self.me.id, self._said, channel, body))
+        self._everyone.append(raw)
 
     def submit(self, now: float, body: bytes, timeout: float) -> int:
         """Have a task done by somebody in the tree; see Work.submit. Raises TooLarge, TypeError if it is not bytes."""
@@ -179,12 +179,13 @@ class Node:
         """A child has sent something, or several have, in this order."""
         reported = False
         said = [raw for raw in raws if raw and raw[0] == _SAY]
-        for raw in raws:
+        self._everyone.extend(said)
+        for raw in raws if len(said) < len(raws) else ():
             kind = kind_of(raw)
             try:
                 if kind == _SAY:
-                    self._spread(raw)
-                elif kind == Kind.REPORT:
+                    continue
+                if kind == Kind.REPORT:
                     reported = True
                     self.tree.handle_report(now, unpack(Message.decode(raw).body))
                 elif kind == Kind.TASK:
@@ -192,7 +193,7 @@ class Node:
                 elif kind not in (Kind.EDIT, Kind.UPDATE):
                     self._counters["malformed"] += 1
                 elif self.tree.state != "root":
-                    self._send_up(raw)
+                    self._ups.append(raw)
                     self._counters["passed_up"] += 1
                 elif kind == Kind.EDIT:
                     self._held.handle_edit(Message.decode(raw))
@@ -305,6 +306,9 @@ class Node:
 
     def _settle(self, now: float, *, neighbours: bool = True) -> None:
         """After anything: do what follows from it; `neighbours` may have changed, or time passed."""
+        while len(self._ups) > MOST_UPS:
+            self._ups.popleft()
+            self._counters["unsent"] += 1
         if self.tree.beat_due:
             self.tree.beat_due = False
             self._beat()
@@ -395,7 +399,7 @@ class Node:
         if self.tree.state == "attached":
             self._compare()
             report = self.tree.report(leaving=leaving, at=position["at"], seq=position["seq"], room=self.work.room)
-            self._send_up(Message(Kind.REPORT, self.me.id, 0, "", pack(report)).encode())
+            self._ups.append(Message(Kind.REPORT, self.me.id, 0, "", pack(report)).encode())
 
     def _compare(self) -> None:
         """Now and then, make good what has been lost of updates."""
@@ -438,28 +442,20 @@ class Node:
             self._counters["malformed"] += 1
             return None
 
-    def _spread(self, raw: bytes) -> None:
-        """What is for everyone goes up to the root, and down from there."""
-        if self.tree.state == "root":
-            self._downs.append(raw)
-        else:
-            self._send_up(raw)
-
-    def _send_up(self, raw: bytes) -> None:
-        if len(self._ups) == MOST_UPS:
-            self._counters["unsent"] += 1
-        self._ups.append(raw)
+    @property
+    def _everyone(self) -> deque[bytes]:
+        """The way of what is for everyone: up to the root, and down from there."""
+        return self._downs if self.tree.state == "root" else self._ups
 
     def _drain(self) -> None:
         while (told := self.work.poll_up()) is not None:
-            self._send_up(self._task(told))
+            self._ups.append(self._task(told))
         while (told := self.work.poll_down()) is not None:
             self._downs.append(self._task(told))
         while self.convergent is not None and (raw := self.convergent.poll_update()) is not None:
-            self._spread(raw)
+            self._everyone.append(raw)
         if self.replica is not None:
-            for raw in self.replica.poll_ups():
-                self._send_up(raw)
+            self._ups.extend(self.replica.poll_ups())
             self._downs.extend(self.replica.poll_downs())
 
     def _task(self, told: Any) -> bytes:
