@@ -30,6 +30,7 @@ ttl                     8        devices that a message may cross, 1 to 255
 resend                  60 s     a request without a reply is sent again, to the next peer, after this time
 instant_resends         3        how often a request whose peer died is sent again at once; then it waits before
 survey_deadline         1 s      how long a survey takes answers
+max_answers             65,536   answers that one peer may give from one survey to the next; more are dropped
 reconnect_min, _max     0.01, 1  bounds of the wait before a lost or refused connection is tried again, in seconds
 handshake_timeout       5 s      the whole time that a new connection may take until both sides have greeted
 spin                    50e-6 s  how long to look for an answer before going to sleep, where it pays; 0: not at all

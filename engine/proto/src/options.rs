@@ -31,6 +31,9 @@ pub struct Options {
     pub instant_resends: u32,
     /// How long a survey takes answers, more than zero. Default 1 s, as in nanomsg and NNG.
     pub survey_deadline: Duration,
+    /// Answers that one peer may give from one survey to the next, 1 or more; of devices, which pass on those of others, as
+    /// many as there are behind them. Default 65,536.
+    pub max_answers: usize,
     /// What becomes of a message for a peer whose queue is full, if its endpoint does not say. Default: what suits the
     /// protocol, see [`Kind::when_full`](crate::Kind::when_full). On a SUB with several contexts, of which each drops its
     /// oldest message when it is full, `DropNew` says to drop the new one.
@@ -131,6 +134,7 @@ impl Options {
         at_least_one("queue_bytes", self.queue_bytes)?;
         at_least_one("max_message", self.max_message)?;
         at_least_one("max_contexts", self.max_contexts)?;
+        at_least_one("max_answers", self.max_answers)?;
         at_least_one("max_subscriptions", self.max_subscriptions)?;
         let bytes = self.max_subscription_bytes;
         ensure((1..=1 << 30).contains(&bytes), "max_subscription_bytes", format!("{bytes}"), "1 to 1073741824")?;
@@ -161,6 +165,7 @@ impl Default for Options {
             resend: Duration::from_secs(60),
             instant_resends: 3,
             survey_deadline: Duration::from_secs(1),
+            max_answers: 65_536,
             when_full: None,
             max_subscriptions: 65_536,
             max_subscription_bytes: 4 << 20,

@@ -29,8 +29,8 @@ pub struct Stats {
     /// Messages that nobody had received yet when their pipe died (a request whose asker is gone), or that came in the
     /// wrong direction.
     pub dropped_received: u64,
-    /// Replies that answered no outstanding request (late, repeated or invented), or that nobody had received when the
-    /// next request was sent.
+    /// Replies that answered no outstanding request (late, repeated or invented), that nobody had received when the next
+    /// request was sent, or that were more than `max_answers`.
     pub dropped_replies: u64,
     /// Replies whose asker was gone.
     pub dropped_orphans: u64,

@@ -444,6 +444,7 @@ impl Command<'_> {
                 "queue_bytes" => options.queue_bytes = parse(name, value)?,
                 "max_message" => options.max_message = parse(name, value)?,
                 "max_contexts" => options.max_contexts = parse(name, value)?,
+                "max_answers" => options.max_answers = parse(name, value)?,
                 "max_pipes" => options.max_pipes = parse(name, value)?,
                 "ttl" => options.ttl = parse(name, value)?,
                 "max_subscriptions" => options.max_subscriptions = parse(name, value)?,

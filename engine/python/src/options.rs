@@ -19,6 +19,7 @@ pub(crate) fn socket_options(py: Python<'_>, given: Option<&Bound<'_, PyDict>>) 
             "recv_queue" => machine.recv_queue = whole(py, &name, &value)?,
             "queue_bytes" => machine.queue_bytes = whole(py, &name, &value)?,
             "max_message" => machine.max_message = whole(py, &name, &value)?,
+            "max_answers" => machine.max_answers = whole(py, &name, &value)?,
             "max_contexts" => machine.max_contexts = whole(py, &name, &value)?,
             "max_pipes" => machine.max_pipes = whole(py, &name, &value)?,
             "ttl" => machine.ttl = u8::try_from(whole(py, &name, &value)?).unwrap_or(0),
@@ -108,11 +109,12 @@ fn tls_options((authorities, certificate, key, server_name): Tls) -> TlsOptions 
     TlsOptions { authorities, certificate, key, server_name }
 }
 
-const OPTION_NAMES: [&str; 21] = [
+const OPTION_NAMES: [&str; 22] = [
     "send_queue",
     "recv_queue",
     "queue_bytes",
     "max_message",
+    "max_answers",
     "max_contexts",
     "max_pipes",
     "max_connections",

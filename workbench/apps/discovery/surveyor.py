@@ -13,18 +13,24 @@ class ServiceDiscovery:
     """A surveyor that services dial, and the directory of what they answer.
 
     `on_change` is called with each change, in order, in the coroutine that surveys. Messages of more than MAX_ANSWER
-    bytes cost whoever sends them its connection. Raises AddressError, EndpointFailed or OptionError.
+    bytes cost whoever sends them its connection, and of one connection `max_answers` count in each survey: as many
+    services as may share one, or be behind one device. Raises AddressError, EndpointFailed or OptionError.
     """
 
     def __init__(
-        self, host: Host, settings: Settings | None = None, on_change: Callable[[Change], None] | None = None
+        self,
+        host: Host,
+        settings: Settings | None = None,
+        on_change: Callable[[Change], None] | None = None,
+        *,
+        max_answers: int = 100,
     ) -> None:
         self.settings = settings or Settings()
         self.directory = Directory(forget_after=self.settings.forget_after)
         self._world = host.world
         self._on_change = on_change
         self._resolver = Resolver(host.stream("discovery"))
-        self._socket = host.socket("surveyor", max_message=MAX_ANSWER, recv_queue=65_536)
+        self._socket = host.socket("surveyor", max_message=MAX_ANSWER, max_answers=max_answers, recv_queue=65_536)
         self.address = self._socket.listen(self.settings.surveys)
         """Where services dial."""
 
@@ -59,6 +65,12 @@ class ServiceDiscovery:
                 await self._world.sleep(max(0.0, due - self._world.now))
                 # The clock may be a rounding short of the moment that was waited for.
                 self._look_at_the_clock(due)
+
+    def stats(self) -> dict[str, int]:
+        """Return the counters of the socket that surveys; answers that are too late or beyond `max_answers` are in
+        dropped_replies. What became of the others, `directory.stats()` has.
+        """
+        return self._socket.stats()
 
     def close(self) -> None:
         """End: nobody can register any more."""

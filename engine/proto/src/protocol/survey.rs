@@ -28,6 +28,8 @@ pub(crate) struct Surveyor {
     contexts: Contexts<Survey>,
     /// Which context an answer belongs to.
     running: BTreeMap<u32, ContextId>,
+    /// How many answers each pipe has given since a survey was last sent, by its slot.
+    given: Vec<u32>,
     fanout: Fanout,
     deadlines: Timers<ContextId>,
     next_id: u32,
@@ -52,6 +54,7 @@ impl Surveyor {
         Surveyor {
             contexts: Contexts::new(options.max_contexts),
             running: BTreeMap::new(),
+            given: Vec::new(),
             fanout: Fanout::default(),
             deadlines: Timers::default(),
             next_id: rng_from(seed).random::<u32>(),
@@ -89,6 +92,10 @@ impl Surveyor {
 
 impl Protocol for Surveyor {
     fn attach(&mut self, _io: &mut Io<'_>, pipe: PipeId) {
+        if self.given.len() <= pipe.slot() {
+            self.given.resize(pipe.slot() + 1, 0);
+        }
+        self.given[pipe.slot()] = 0;
         self.fanout.attach(pipe);
     }
 
@@ -113,6 +120,11 @@ impl Protocol for Surveyor {
         else {
             return io.drop_reply(pipe);
         };
+        let given = &mut self.given[pipe.slot()];
+        if *given as usize >= io.options.max_answers {
+            return io.drop_reply(pipe);
+        }
+        *given += 1;
         let answers = survey.answers.get_or_insert_with(|| Queue::new(io.options.recv_queue, io.options.queue_bytes));
         if answers.is_full() {
             io.stats.dropped_full_recv += 1;
@@ -132,6 +144,7 @@ impl Protocol for Surveyor {
         self.forget(io, context);
         let error = OpError::Cancelled("a new survey took the place of the one being waited for");
         io.wake.abandon_receivers(context, error);
+        self.given.fill(0);
         let id = self.next_id | REQUEST;
         self.next_id = self.next_id.wrapping_add(1);
         if let Some(survey) = self.contexts.get_mut(context) {

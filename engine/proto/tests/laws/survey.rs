@@ -213,3 +213,26 @@ fn no_more_answers_are_given_back_than_were_taken() {
     assert_eq!(world.nodes[0].socket.stats().dropped_replies, 1);
     assert_eq!(world.recv_all(0), ["re: ask"]);
 }
+
+#[test]
+fn one_peer_gives_so_many_answers_from_one_survey_to_the_next() {
+    let mut world = World::pair(Kind::Surveyor, &Options { max_answers: 3, ..Options::default() });
+    for survey in 1..=2 {
+        world.try_send(0, ContextId::DEFAULT, "who?").unwrap();
+        let id = last_id(&world, 0, 1);
+        for number in 0..5 {
+            world.inject(0, 0, &[id], format!("{number}").as_bytes());
+        }
+        assert_eq!(world.recv_all(0), ["0", "1", "2"], "in survey {survey}");
+        assert_eq!(world.nodes[0].socket.stats().dropped_replies, 2 * survey);
+    }
+    // Answers to nothing take nothing away.
+    world.try_send(0, ContextId::DEFAULT, "who?").unwrap();
+    let id = last_id(&world, 0, 1);
+    for _ in 0..9 {
+        world.inject(0, 0, &[id ^ 1], b"invented");
+    }
+    world.inject(0, 0, &[id], b"right");
+    assert_eq!(world.recv_all(0), ["right"]);
+    assert!(Socket::new(Kind::Surveyor, Options { max_answers: 0, ..Options::default() }, 1).is_err());
+}
