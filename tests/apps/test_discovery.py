@@ -20,7 +20,7 @@ from workbench.apps.discovery import (
     announce,
     serve,
 )
-from workbench.engine.errors import Closed, TimedOut
+from workbench.engine.errors import Closed, OptionError, TimedOut
 from workbench.engine.virtual import VirtualHost, VirtualWorld
 from workbench.engine.world import Host
 
@@ -302,6 +302,72 @@ def test_whoever_answers_a_survey_without_end_crowds_nobody_out(names: int) -> N
             flooder.join(10)
 
     on_real_sockets(story)
+
+
+@BOTH
+def test_surveys_run_beside_each_other(play) -> None:
+    async def story(stage: Stage) -> None:
+        here = stage.world.host("here")
+        discovery = ServiceDiscovery(here, settings(stage))
+        offer = Offer("answer", "tcp://10.0.0.1:1")
+        here.spawn(announce(stage.world.host("one"), offer, discovery.address))
+
+        async def run() -> None:
+            with contextlib.suppress(Closed):
+                await discovery.run()
+
+        here.spawn(run())
+        found: list[tuple[Offer, ...]] = []
+
+        async def look() -> None:
+            for _ in range(10):
+                found.append(await discovery.discover())
+                await stage.world.sleep(0.03)
+
+        for _ in range(2):
+            here.spawn(look())
+        await stage.until("all have looked", lambda: len(found) == 20)
+        assert found[-1] == (offer,)
+        discovery.close()
+
+    play(story)
+
+
+def test_a_service_that_cannot_be_found_is_refused() -> None:
+    async def story(stage: Stage) -> None:
+        host = stage.world.host("here")
+        with pytest.raises(OptionError, match="say with public="):
+            await serve(host, "answer", answer, listen="tcp://*:0", directory=stage.address("surveys"))
+        with pytest.raises(OptionError, match="workers = 0 is out of range"):
+            await serve(host, "answer", answer, listen="tcp://127.0.0.1:0", directory="tcp://a:1", workers=0)
+        discovery = ServiceDiscovery(host, settings(stage))
+        with pytest.raises(OptionError, match="sites = 'london' is one text"):
+            discovery.resolve("answer", "nearest", sites="london")
+        discovery.close()
+
+    on_real_sockets(story)
+
+
+def test_whoever_is_told_of_a_change_may_ask() -> None:
+    async def story(stage: Stage) -> None:
+        here = stage.world.host("here")
+        gone: list[Change] = []
+
+        def note(change: Change) -> None:
+            if change.what == "went":
+                gone.append(change)
+                with contextlib.suppress(LookupError):
+                    discovery.resolve("answer")
+
+        discovery = ServiceDiscovery(here, settings(stage), on_change=note)
+        for number in range(1_000):
+            discovery.directory.handle_answer(stage.world.now, Offer("answer", f"tcp://10.0.0.1:{number + 1}").answer())
+        await discovery.discover()
+        await stage.world.sleep(1)
+        await discovery.discover()
+        assert [change.number for change in gone] == list(range(1_001, 2_001))
+
+    in_virtual_time(story)
 
 
 def test_whoever_asks_and_does_not_read_the_replies_holds_up_nobody() -> None:

@@ -73,11 +73,18 @@ class Subscriber(Socket, Protocol):
         """Take one subscription back."""
 
 
-class Surveyor(Socket, Protocol):
-    """A socket that asks all of its peers at once."""
+class Surveys(Conversation, Protocol):
+    """One survey at a time."""
 
     def asurvey(self, question: Data, deadline: float | None = None) -> AsyncIterator[bytes]:
         """Ask all peers and yield each answer as it comes, until the deadline in seconds."""
+
+
+class Surveyor(Socket, Surveys, Protocol):
+    """A socket that asks all of its peers at once."""
+
+    def context(self) -> Surveys:
+        """Open another conversation, whose surveys run beside the others."""
 
 
 class Signal(Protocol):
@@ -135,6 +142,9 @@ class Host(Protocol):
 
     def stream(self, name: str) -> Stream:
         """Luck of its own, from the world's seed and this name."""
+
+    def unique(self) -> bytes:
+        """16 bytes that nobody else has: from the system's luck in the real world, from the seed in the virtual one."""
 
     def play(self, behaviour: Behaviour) -> None:
         """Start `behaviour` now, and again after each restore."""

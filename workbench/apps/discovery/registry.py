@@ -9,6 +9,7 @@ for it. What others have written there is not trusted: entries that are no offer
 """
 
 import base64
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -67,7 +68,10 @@ class Etcd(Registry):
         self._url = url.rstrip("/")
         self._prefix = prefix
         self._timeout = timeout
-        self._lease = str(self._ask("lease/grant", TTL=forget_after)["ID"])
+        lease = self._ask("lease/grant", TTL=forget_after).get("ID")
+        if lease is None:
+            raise RegistryError(f"what answers at {self._url} is not etcd")
+        self._lease = str(lease)
 
     def register(self, offer: Offer) -> None:
         """Offer something; see Registry."""
@@ -108,7 +112,7 @@ class Etcd(Registry):
             raise RegistryError(
                 f"etcd at {self._url} refuses {path}: {error.read().decode(errors='replace')}"
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise RegistryError(f"etcd at {self._url} does not answer: {error}") from error
         return told if isinstance(told, dict) else {}
 

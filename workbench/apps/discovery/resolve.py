@@ -25,8 +25,10 @@ class Resolver:
     def choose(self, service: str, offers: Sequence[Offer], policy: str = "random", sites: Sequence[str] = ()) -> Offer:
         """Choose an offer of `service`; `sites` are those to prefer, best first, if the policy is nearest.
 
-        Raises Unknown if there is none, OptionError if there is no such policy.
+        Raises Unknown if there is none, OptionError if there is no such policy or `sites` is no sequence of names.
         """
+        if isinstance(sites, str):
+            raise OptionError(f"sites = {sites!r} is one text; allowed: a list of names, best first")
         if policy not in POLICIES:
             raise OptionError(f"there is no policy {policy!r} to resolve by; there are {', '.join(POLICIES)}")
         if not offers:

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from workbench.apps.address import seen_by_others
 from workbench.apps.discovery.offer import QUESTION, Offer
-from workbench.engine.errors import Closed, StateError, TimedOut
+from workbench.engine.errors import Closed, OptionError, StateError, TimedOut
 from workbench.engine.world import Host, Socket
 
 Handler = Callable[[bytes], Awaitable[bytes]]
@@ -42,17 +43,24 @@ async def serve(
 ) -> None:
     """Serve requests at `listen`, and be found by `directory`, for ever.
 
-    `public` is the address to tell others, if it is not the one that is listened at; up to `workers` requests are under
-    way at once. A handler that raises ends the service: what is wrong with a request belongs into its reply.
+    `public` is the address to tell others, if it is not the one that is listened at, all interfaces, say; up to
+    `workers` requests are under way at once. A handler that raises, or whose reply is larger than a message may be,
+    ends the service: what is wrong with a request belongs into its reply.
     Raises AddressError, EndpointFailed, OptionError or Malformed.
     """
+    if workers < 1:
+        raise OptionError(f"workers = {workers!r} is out of range; allowed: 1 or more")
     # Whoever asks and does not read is hung up on; else the replies to all others would wait behind.
     rep = host.socket("rep", when_full="disconnect")
-    here = rep.listen(listen)
+    try:
+        offer = Offer(service, public or seen_by_others(rep.listen(listen)), site)
+    except BaseException:
+        rep.close()
+        raise
     for _ in range(workers):
         host.spawn(_work(rep, handler))
     try:
-        await announce(host, Offer(service, public or here, site), directory)
+        await announce(host, offer, directory)
     finally:
         rep.close()
 

@@ -29,6 +29,7 @@ class ServiceDiscovery:
         self.directory = Directory(forget_after=self.settings.forget_after)
         self._world = host.world
         self._on_change = on_change
+        self._telling = False
         self._resolver = Resolver(host.stream("discovery"))
         self._socket = host.socket("surveyor", max_message=MAX_ANSWER, max_answers=max_answers, recv_queue=65_536)
         self.address = self._socket.listen(self.settings.surveys)
@@ -42,10 +43,14 @@ class ServiceDiscovery:
 
     async def survey(self) -> AsyncIterator[Offer | None]:
         """Survey once, and yield each offer as it is heard (None for an answer that is refused). Raises Closed."""
-        async for answer in self._socket.asurvey(QUESTION, self.settings.deadline):
-            offer = self.directory.handle_answer(self._world.now, answer)
-            self._tell()
-            yield offer
+        surveys = self._socket.context()
+        try:
+            async for answer in surveys.asurvey(QUESTION, self.settings.deadline):
+                offer = self.directory.handle_answer(self._world.now, answer)
+                self._tell()
+                yield offer
+        finally:
+            surveys.close()
         self._look_at_the_clock()
 
     def resolve(self, service: str, policy: str = "random", sites: Sequence[str] = ()) -> Offer:
@@ -81,6 +86,13 @@ class ServiceDiscovery:
         self._tell()
 
     def _tell(self) -> None:
-        while (change := self.directory.poll_change()) is not None:
-            if self._on_change is not None:
-                self._on_change(change)
+        if self._telling:
+            # Whoever is told asks something, which comes back here.
+            return
+        self._telling = True
+        try:
+            while (change := self.directory.poll_change()) is not None:
+                if self._on_change is not None:
+                    self._on_change(change)
+        finally:
+            self._telling = False
