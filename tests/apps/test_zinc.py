@@ -2,10 +2,10 @@
 
 import pytest
 from chaos import Chaos, size_of
-from worlds import BOTH, Stage
+from worlds import BOTH, Stage, in_virtual_time
 
 from workbench.apps.zinc import CODECS, Endpoint, Message
-from workbench.engine.errors import Closed, TimedOut
+from workbench.engine.errors import Closed, StateError, TimedOut
 
 QUICK = {"heartbeat": 0.1, "deadline": 0.5}
 
@@ -145,6 +145,85 @@ def test_an_edit_without_a_host_waits_and_is_not_lost(play) -> None:
         assert root.document("board").value == {"early": True}
 
     play(story)
+
+
+def test_an_edit_that_a_new_root_threw_away_comes_again_whatever_others_edit() -> None:
+    async def story(stage: Stage) -> None:
+        root = Endpoint(stage.world.host("a"), listen=stage.address("a"), **QUICK)
+        heir = Endpoint(stage.world.host("b"), join=root.door, listen=stage.address("b"), **QUICK)
+        await stage.until("there is an heir", lambda: heir.is_connected and heir.node.tree.line)
+        below = Endpoint(stage.world.host("c"), join=heir.door, listen=stage.address("c"), **QUICK)
+        await stage.until("there is somebody below it", lambda: below.is_connected)
+        await stage.world.sleep(2)
+        stage.world.host("a").kill()
+        await stage.world.sleep(0.15)
+        number = below.set("board", "below", value=0)
+        for count in range(30):
+            heir.set("board", "heir", value=count)
+            number = below.set("board", "below", value=count)
+            await stage.world.sleep(0.3)
+        await below.acknowledged(number, timeout=1)
+        assert heir.document("board").value == {"heir": 29, "below": 29} == below.document("board").value
+
+    in_virtual_time(story)
+
+
+def test_one_lost_edit_holds_up_the_next_ones_for_a_deadline_only() -> None:
+    async def story(stage: Stage) -> None:
+        root = Endpoint(stage.world.host("a"), listen=stage.address("a"), **QUICK)
+        child = Endpoint(stage.world.host("b"), join=root.door, **QUICK)
+        await child.acknowledged(child.set("board", "child", value=-1), timeout=5)
+        child.node.edit("board", [[["lost"], True]])
+        child.node.poll_ups()
+        for count in range(20):
+            root.set("board", "root", value=count)
+            number = child.set("board", "child", value=count)
+            await stage.world.sleep(0.1)
+        await child.acknowledged(number, timeout=0.5)
+        assert root.document("board").value == {"root": 19, "child": 19, "lost": True}
+
+    in_virtual_time(story)
+
+
+@BOTH
+def test_whoever_starts_again_with_its_identity_goes_on_where_it_was(play) -> None:
+    async def story(stage: Stage) -> None:
+        root = Endpoint(stage.world.host("a"), listen=stage.address("a"), **QUICK)
+        me = b"always-the-same!"
+        for life in range(4):
+            host = stage.world.host(f"life-{life}")
+            ann = Endpoint(host, join=root.door, identity=me, **QUICK)
+            if life % 2:
+                # It edits before it knows that it has been here before.
+                early = [ann.set("board", f"early-{life}-{number}", value=number) for number in range(3)]
+                assert early == [1, 2, 3]
+                assert ann.document("board").value[f"early-{life}-2"] == 2
+            else:
+                await stage.until("it has joined", lambda ann=ann: ann.is_connected)
+            last = ann.set("board", f"late-{life}", value=life)
+            await ann.acknowledged(last, timeout=5)
+            assert root.document("board").value[f"late-{life}"] == life
+            host.kill()
+        assert len(root.document("board").value) == 10
+        root.close()
+
+    play(story)
+
+
+def test_two_with_one_identity_are_told_so() -> None:
+    async def story(stage: Stage) -> None:
+        root = Endpoint(stage.world.host("a"), listen=stage.address("a"), **QUICK)
+        twins = [Endpoint(stage.world.host(name), join=root.door, identity=b"t" * 16, **QUICK) for name in "bc"]
+        await stage.until("they have joined", lambda: all(one.is_connected for one in twins))
+        await stage.world.sleep(0.5)
+        for number, one in enumerate(twins):
+            one.set("board", f"twin-{number}", value=number)
+        await stage.world.sleep(1)
+        with pytest.raises(StateError, match="another endpoint has this identity"):
+            for one in twins:
+                one.set("board", "again", value=1)
+
+    in_virtual_time(story)
 
 
 def test_a_partition_makes_two_clusters_and_healing_makes_one_of_all_edits() -> None:

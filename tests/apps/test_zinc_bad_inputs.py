@@ -1,14 +1,16 @@
 """What Zinc makes of bad inputs: of what neighbours tell in a form that makes no sense, and of the application's."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import BOTH, Stage
+from worlds import BOTH, Stage, in_virtual_time, on_real_sockets
 
-from workbench.apps.zinc import CODECS, MESSAGEPACK, Endpoint, Message, Node, Place, Record, WorkFailed
+from workbench.apps.address import beside, seen_by_others
+from workbench.apps.zinc import CODECS, MESSAGEPACK, Changed, Endpoint, Message, Node, Place, Record, WorkFailed
 from workbench.apps.zinc.document import MAX_DEPTH, to_set
 from workbench.apps.zinc.message import Kind, Malformed, Term
 from workbench.apps.zinc.neighbours import (
@@ -26,7 +28,7 @@ from workbench.apps.zinc.neighbours import (
 from workbench.apps.zinc.node import MAX_ANSWER
 from workbench.apps.zinc.replica import ENTRY_BYTES
 from workbench.apps.zinc.tree import Ask
-from workbench.engine.errors import OptionError, TooLarge
+from workbench.engine.errors import AddressError, OptionError, TooLarge
 
 QUICK = {"heartbeat": 0.1, "deadline": 0.5}
 ROOT, CHILD = Place(b"r" * 16, "root", "down", "up"), Place(b"c" * 16, "child", "cd", "cu")
@@ -223,8 +225,6 @@ def test_a_mistake_is_told_to_whoever_makes_it_and_changes_nothing(play) -> None
         async def boast(task: bytes) -> Any:
             return {b"much": bytes(1_001), b"text": "no bytes"}[task]
 
-        with pytest.raises(OptionError, match="identity has 3 bytes; a UUID has 16"):
-            Endpoint(stage.world.host("c"), join=root.door, identity=b"abc")
         await stage.until("they belong together", lambda: child.is_connected and root.node.work.room)
         for end in (root, child):
             for channel in ("x" * 256, "\ud800"):
@@ -286,10 +286,10 @@ def test_an_answer_holds_as_many_entries_as_fit() -> None:
     for number in range(8):
         root.edit("board", [[[f"part-{number}"], bytes(ENTRY_BYTES // 3)]])
     at = {"ask": "sync", "reigns": [[0, bytes(16), 0], [1, ROOT.id, 0]], "seq": 0}
-    told = unpack(root.handle_question(0.0, pack(at)))
+    told = unpack(root.handle_question(0.0, pack(at)), MAX_ANSWER)
     assert len(told["entries"]) == 2
     root.edit("board", [[["whole"], bytes(2 * ENTRY_BYTES)]])
-    told = unpack(root.handle_question(0.0, pack(at | {"seq": 8})))
+    told = unpack(root.handle_question(0.0, pack(at | {"seq": 8})), MAX_ANSWER)
     assert len(told["entries"]) == 1
 
 
@@ -320,3 +320,160 @@ def test_what_waits_for_a_host_gives_way_from_the_oldest_on_and_is_counted(monke
     lone.handle_time(0.1)
     assert lone.stats()["unsent"] == 3
     assert [Message.decode(raw).body for raw in lone.poll_ups()] == [b"%d" % number for number in range(3, 13)]
+
+
+def test_what_is_too_long_to_be_a_question_is_not_even_read() -> None:
+    # Each byte of it would become an object.
+    bomb = b"\x81\xa1x\xdd" + (100_000).to_bytes(4) + b"\x80" * 100_000
+    node = Node(ROOT)
+    assert b"too many; allowed: 65536" in (node.handle_question(0.0, bomb) or b"")
+    node.handle_up(0.0, Message(Kind.REPORT, CHILD.id, 1, "", bomb).encode())
+    assert node.stats()["malformed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("breadth", 0, "breadth = 0 is out of range"), ("copies", 0, "copies = 0 is out of range"),
+        ("capacity", -1, "capacity = -1 is out of range"), ("capacity", 2.0, "capacity = 2.0 is out of range"),
+        ("max_message", 0, "max_message = 0 is out of range"), ("handlers", 0, "handlers = 0 is out of range"),
+        ("heartbeat", 0.0, "heartbeat = 0.0 and deadline = 0.5 do not fit"), ("heartbeat", -1.0, "do not fit"),
+        ("deadline", 0.1, "heartbeat = 0.1 and deadline = 0.1 do not fit"), ("deadline", float("nan"), "do not fit"),
+        ("holds", False, "it has to join somebody"), ("identity", b"abc", "identity has 3 bytes; a UUID has 16"),
+        ("listen", "tcp://*:5550", "say with public="), ("listen", "tcp://0.0.0.0:5550", "say with public="),
+        ("join", "", "a door is an address"), ("join", [b"tcp://a:1"], "a door is an address"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_does_not_fit_is_refused_and_leaves_nothing(setting: str, value: Any, says: str) -> None:
+    async def story(stage: Stage) -> None:
+        host = stage.world.host("a")
+        right: dict[str, Any] = QUICK | {"listen": "tcp://a:5550", "worker": lambda task: task}
+        with pytest.raises((OptionError, AddressError), match=says):
+            Endpoint(host, **(right | {setting: value}))
+        # Its door is free again, and nobody who knocked meanwhile has come to harm.
+        root = Endpoint(host, **right)
+        child = Endpoint(stage.world.host("b"), join=root.door, **QUICK)
+        await stage.until("it can be joined", lambda: child.is_connected)
+
+    in_virtual_time(story)
+
+
+@pytest.mark.parametrize("down", ["garbage", "", "ftp://a:1", "tcp://a"])
+def test_a_host_that_is_nowhere_is_left_for_another(down: str) -> None:
+    async def story(stage: Stage) -> None:
+        rep = stage.world.host("liar").socket("rep")
+        door = rep.listen(stage.address("liar"))
+        asked: list[bytes] = []
+
+        async def lie() -> None:
+            while True:
+                asked.append(await rep.arecv())
+                place = [b"l" * 16, door, down, "tcp://liar:2"]
+                await rep.asend(pack({"accept": place, "path": [], "line": [], "term": [1, b"l" * 16]}))
+
+        stage.world.host("liar").spawn(lie())
+        child = Endpoint(stage.world.host("b"), join=door, **QUICK)
+        await stage.world.sleep(1)
+        assert 1 < child.stats()["malformed"] <= 10
+        assert len(asked) <= 2 * 10
+        root = Endpoint(stage.world.host("a"), listen=stage.address("a"), **QUICK)
+        child.look_for(root.door)
+        await stage.until("it has found the honest one", lambda: child.is_connected)
+        assert child.node.tree.parent == root.node.me
+        for end in (child, root):
+            end.close()
+        with pytest.raises(AddressError, match="localhost:7000"):
+            Endpoint(stage.world.host("c"), join="localhost:7000", **QUICK)
+
+    on_real_sockets(story)
+
+
+def test_a_document_of_no_name_is_refused_and_joining_goes_on() -> None:
+    root, child = Node(ROOT), attached()
+    for name in (1, None):
+        with pytest.raises(TypeError, match="the name of a channel is text"):
+            root.replica.document(name)  # type: ignore[union-attr, arg-type]
+    with pytest.raises(ValueError, match="the name of a channel"):
+        root.replica.document("\ud800")  # type: ignore[union-attr]
+    root.edit("board", [[["a"], 1]])
+    asked = next(action for action in iter(child.poll_action, None) if isinstance(action, Ask))
+    child.handle_answer(0.1, asked.token, root.handle_question(0.1, pack(asked.question)))
+    assert child.replica.document("board").value == {"a": 1}  # type: ignore[union-attr]
+
+
+@BOTH
+def test_whoever_is_told_may_edit(play) -> None:
+    async def story(stage: Stage) -> None:
+        root = Endpoint(stage.world.host("a"), listen=stage.address("a"), **QUICK)
+        for number in range(2_000):
+            root.set(f"c{number}", "x", value=number)
+        told: list[str] = []
+
+        def note(change: Changed) -> None:
+            told.append(change.channel)
+            child.set("log", change.channel, value=len(told))
+
+        child = Endpoint(stage.world.host("b"), join=root.door, on_change=note, **QUICK)
+        await stage.until("it was told of all, in order", lambda: len(told) == 2_000)
+        assert sorted(told) == sorted(f"c{number}" for number in range(2_000))
+        await stage.until("what it has edited is everywhere", lambda: len(root.document("log").value) == 2_000)
+        for end in (child, root):
+            end.close()
+
+    play(story)
+
+
+def test_a_worker_that_is_cancelled_has_failed_and_its_place_is_free() -> None:
+    async def story(stage: Stage) -> None:
+        root = Endpoint(stage.world.host("a"), listen=stage.address("a"), **QUICK)
+
+        async def work(task: bytes) -> bytes:
+            if task == b"bad":
+                asyncio.current_task().cancel()  # type: ignore[union-attr]
+                await asyncio.sleep(1)
+            return task
+
+        worker = Endpoint(stage.world.host("b"), join=root.door, worker=work, **QUICK)
+        await stage.until("there is a worker", lambda: root.node.work.room)
+        with pytest.raises(WorkFailed, match="the worker was cancelled"):
+            await root.submit(b"bad", timeout=5)
+        assert await root.submit(b"good", timeout=5) == b"good"
+        # Whoever no longer waits for a task leaves nothing behind.
+        waiting = asyncio.ensure_future(root.submit(b"given up", timeout=5))
+        await stage.world.sleep(0)
+        waiting.cancel()
+        await stage.until("it is done all the same", lambda: worker.node.work.stats()["run"] == 3)
+        await stage.until("nobody has it any more", lambda: not root.node.work._given[worker.identity])
+        assert not root._fates
+        assert not root.node.work._mine
+        for end in (worker, root):
+            end.close()
+
+    on_real_sockets(story)
+
+
+@pytest.mark.parametrize(
+    ("door", "step", "address"),
+    [
+        ("tcp://a:7000", 1, "tcp://a:7001"), ("tcp://[::1]:7000", 2, "tcp://[::1]:7002"), ("tcp://a:0", 1, "tcp://a:0"),
+        ("ws://a:7000/zinc", 1, "ws://a:7001/zinc"), ("ws://a:0/zinc", 2, "ws://a:0/zinc"),
+        ("ipc:///tmp/a", 1, "ipc:///tmp/a.1"), ("inproc://a", 2, "inproc://a/up"), ("door/a", 1, "door/a/down"),
+    ],
+)  # fmt: skip
+def test_the_other_addresses_of_an_endpoint_follow_from_its_door(door: str, step: int, address: str) -> None:
+    assert beside(door, step) == address
+
+
+def test_who_listens_everywhere_tells_others_where_to_find_it() -> None:
+    async def story(stage: Stage) -> None:
+        port = int(stage.address("a").rpartition(":")[2])
+        root = Endpoint(stage.world.host("a"), listen=f"tcp://*:{port}", public="127.0.0.1", **QUICK)
+        assert root.door == f"tcp://127.0.0.1:{port}"
+        assert root.node.me.down == f"tcp://127.0.0.1:{port + 1}"
+        child = Endpoint(stage.world.host("b"), join=root.door, **QUICK)
+        await child.acknowledged(child.set("board", "a", value=1), timeout=10)
+        assert seen_by_others("ws://[::]:7000/zinc", "kyiv.example") == "ws://kyiv.example:7000/zinc"
+        for end in (child, root):
+            end.close()
+
+    on_real_sockets(story)

@@ -157,6 +157,10 @@ class RealHost:
         life = f"#{self._life}" if self._life > 1 else ""
         return Stream(self._world.seed, self._world.replication, f"{self._name}{life}/{name}")
 
+    def unique(self) -> bytes:
+        """16 bytes that nobody else has, whatever the seed."""
+        return os.urandom(16)
+
     def play(self, behaviour: Behaviour) -> None:
         """Start `behaviour` now, and again after each restore."""
         self._behaviours.append(behaviour)

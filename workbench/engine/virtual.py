@@ -446,6 +446,7 @@ class VirtualHost:
         self._site = site
         self._behaviours: list[Behaviour] = []
         self._lives: dict[_Life, Process] = {}
+        self._uniques = 0
         self.number = number
         """Its number in the world, in the order in which hosts were made."""
 
@@ -479,6 +480,12 @@ class VirtualHost:
     def stream(self, name: str) -> Stream:
         """Luck of its own, from the world's seed, the replication and "host/name"; after each restore it is new."""
         return self._world._native.stream(self.number, name)
+
+    def unique(self) -> bytes:
+        """16 bytes that nobody else has, from the seed."""
+        self._uniques += 1
+        stream = self.stream(f"unique/{self._uniques}")
+        return b"".join(int(stream.uniform() * 2**32).to_bytes(4) for _ in range(4))
 
     def play(self, behaviour: Behaviour) -> None:
         """Start `behaviour` now, and again after each restore."""

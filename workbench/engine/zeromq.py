@@ -59,6 +59,10 @@ class ZeroMqHost:
         """Luck of its own; see RealHost."""
         return self._host.stream(name)
 
+    def unique(self) -> bytes:
+        """16 bytes that nobody else has."""
+        return self._host.unique()
+
     def play(self, behaviour: Any) -> None:
         """Start `behaviour` on this host."""
         self.spawn(behaviour(self))

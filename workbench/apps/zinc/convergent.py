@@ -8,6 +8,7 @@ joins a host and now and then after. Updates that come twice change nothing.
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
+from zlib import crc32
 
 from workbench.apps.zinc.message import MAX_MESSAGE, Kind, Malformed, Message, check_channel
 from workbench.apps.zinc.neighbours import Told, fields_of
@@ -22,13 +23,20 @@ class Convergent:
     """
 
     def __init__(
-        self, me: bytes, on_edit: Callable[[], None] = lambda: None, *, max_message: int = MAX_MESSAGE
+        self,
+        me: bytes,
+        on_edit: Callable[[], None] = lambda: None,
+        *,
+        life: bytes = b"",
+        max_message: int = MAX_MESSAGE,
     ) -> None:
         try:
             import pycrdt
         except ImportError as error:
             raise ImportError("pycrdt is not installed: pip install 'messaging-workbench[zinc]'") from error
         self.me = me
+        # Clients of a document have numbers of 32 bits; nobody may have the same, nor the same one again.
+        self._client = crc32(me + life)
         self._on_edit = on_edit
         self._max_message = max_message
         self._make: Callable[[int], Any] = lambda number: pycrdt.Doc(client_id=number)
@@ -46,8 +54,7 @@ class Convergent:
         """Return the document of this name, a `pycrdt.Doc` to be read and changed. Raises ValueError for no name."""
         if channel not in self._documents:
             check_channel(channel)
-            # Clients of a document have numbers of 32 bits; ours is from our identity.
-            made = self._documents[channel] = self._make(int.from_bytes(self.me[:4]))
+            made = self._documents[channel] = self._make(self._client)
             self._listening.append(made.observe(lambda event, channel=channel: self._edited(channel, event.update)))
         return self._documents[channel]
 

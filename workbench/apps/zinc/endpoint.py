@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgpack
 
+from workbench.apps.address import beside, seen_by_others
 from workbench.apps.zinc.codec import MESSAGEPACK, Codec
 from workbench.apps.zinc.document import Document, Record, to_remove, to_set
 from workbench.apps.zinc.handlers import Handlers
@@ -33,7 +33,6 @@ AT_ONCE = 256
 HEADERS = 1024
 """More than the bytes of a message around its body."""
 _ORIGIN = attrgetter("origin")
-_ENDPOINTS: WeakKeyDictionary[Host, int] = WeakKeyDictionary()
 
 
 class WorkFailed(Exception):
@@ -44,12 +43,13 @@ class Endpoint:
     """One node of a cluster, played by `host`.
 
     With `listen` it can have children: there is its door, and beside it two more addresses (of the next two ports, or
-    with "/down" and "/up" behind it). Without `join` it begins a cluster, with it it joins one of these doors.
+    with "/down" and "/up" behind it); `public` is the name or address of this machine for others, if it listens at all
+    interfaces. Without `join` it begins a cluster, with it it joins one of these doors.
     `worker` does tasks of the tree's work, up to `capacity` at once.
     `on_message` is called with each message that others say, by up to `handlers` coroutines at once, but one after the
-    other for each origin; `on_change` with each change that others make. `identity` is its UUID of 16 bytes, else drawn
-    from the host's luck. `max_message` is the largest body of an edit, a message, a task or its result, in bytes, the
-    same for the whole cluster. The other arguments are those of Node.
+    other for each origin; `on_change` with each change that others make. `identity` is its UUID of 16 bytes, else the
+    host gives it one; whoever starts again may have its old one. `max_message` is the largest body of an edit, a
+    message, a task or its result, in bytes, the same for the whole cluster. The other arguments are those of Node.
 
     Raises AddressError, EndpointFailed or OptionError.
     """
@@ -59,6 +59,7 @@ class Endpoint:
         host: Host,
         *,
         listen: str | None = None,
+        public: str | None = None,
         join: str | Iterable[str] = (),
         on_message: MessageHandler | None = None,
         on_change: ChangeHandler | None = None,
@@ -88,25 +89,39 @@ class Endpoint:
         self._on_message = on_message
         self._handlers: Handlers[Message] = Handlers()
         self._handling, self._most_handling = 0, handlers
+        self._telling = False
         if identity is not None and len(identity) != IDENTITY:
             raise OptionError(f"identity has {len(identity)} bytes; a UUID has {IDENTITY}")
-        place = Place(identity or draw_identity(host))
+        if not isinstance(handlers, int) or handlers < 1:
+            raise OptionError(f"handlers = {handlers!r} is out of range; allowed: a whole number from 1 on")
+        seeds = self._doors(join)
+        try:
+            place = Place(identity or host.unique())
+            if listen is not None:
+                place = self._open(place, listen, public)
+            self.node = Node(
+                place,
+                now=host.world.now,
+                seeds=seeds,
+                codec=codec,
+                make=make,
+                capacity=capacity if worker else 0,
+                hears=on_message is not None,
+                on_edit=self._shared_due.notify,
+                life=host.unique(),
+                max_message=max_message,
+                **settings,
+            )
+            """The machine behind it."""
+        except BaseException:
+            # Nobody is to knock at the door of an endpoint that is none.
+            for socket in self._sockets:
+                socket.close()
+            raise
         if listen is not None:
-            place = self._open(place, listen)
-        seeds = (join,) if isinstance(join, str) else tuple(join)
-        self.node = Node(
-            place,
-            now=host.world.now,
-            seeds=seeds,
-            codec=codec,
-            make=make,
-            capacity=capacity if worker else 0,
-            hears=on_message is not None,
-            on_edit=self._shared_due.notify,
-            max_message=max_message,
-            **settings,
-        )
-        """The machine behind it."""
+            self._host.spawn(self._listen(self._sockets[1], lambda now, *raws: self.node.handle_up(now, *raws)))
+            for _ in range(4):
+                self._host.spawn(self._keep_door(self._sockets[2]))
         host.spawn(self._keep_time())
         if self.node.convergent is not None:
             host.spawn(self._keep_sharing())
@@ -137,7 +152,7 @@ class Endpoint:
     def document(self, channel: str) -> Any:
         """Return a document as it is here now, our own edits included. It is not to be changed; see `edit`.
 
-        Raises LookupError if nothing is held here.
+        Raises LookupError if nothing is held here, ValueError for a name that a channel cannot have.
         """
         return self.node._held.document(channel)
 
@@ -145,7 +160,8 @@ class Endpoint:
         """Change a document by a fragment, here at once and soon everywhere; return the count of the edit.
 
         Raises LookupError if nothing is held here or 10,000 edits wait already, ValueError for a name that a channel
-        cannot have, TooLarge, what the codec raises for what it cannot carry, or Closed.
+        cannot have, TooLarge, what the codec raises for what it cannot carry, StateError if somebody else has our
+        identity, or Closed.
         """
         self._check()
         number = self.node.edit(channel, fragment)
@@ -180,10 +196,11 @@ class Endpoint:
         (self._ups_due if self._to_host else self._downs_due).notify()
 
     async def acknowledged(self, number: int, timeout: float | None = None) -> None:
-        """Wait until the edit of this count is where it survives its root. Raises TimedOut or Closed."""
+        """Wait until the edit of this count is where it survives its root. Raises TimedOut, Closed or StateError."""
         deadline = None if timeout is None else self._world.now + timeout
         while self.node._held.acknowledged < number:
             self._check()
+            self.node._held.check()
             left = None if deadline is None else deadline - self._world.now
             if left is not None and left <= 0:
                 raise TimedOut(f"edit {number} was not acknowledged within {timeout} s")
@@ -199,10 +216,14 @@ class Endpoint:
         self._check()
         number = self.node.submit(self._world.now, task, timeout)
         self._carry_out()
-        while number not in self._fates:
-            self._check()
-            await self._changed.wait()
-        fate = self._fates.pop(number)
+        try:
+            while number not in self._fates:
+                self._check()
+                await self._changed.wait()
+            fate = self._fates[number]
+        finally:
+            self._fates.pop(number, None)
+            self.node.work.forget(number)
         if not fate.done:
             raise WorkFailed(fate.result.decode(errors="replace"))
         return fate.result
@@ -222,9 +243,12 @@ class Endpoint:
         found = {f"{part}{name}": count for part, counts in parts.items() for name, count in counts.items()}
         return {**self.node.stats(), **found, "messages_dropped": self._handlers.dropped}
 
-    def look_for(self, doors: Iterable[str]) -> None:
-        """From now on, ask at these doors for a host when nobody else can be asked: what a directory has told."""
-        self.node.tree.look_for(doors)
+    def look_for(self, doors: str | Iterable[str]) -> None:
+        """From now on, ask at these doors for a host when nobody else can be asked: what a directory has told.
+
+        Raises AddressError.
+        """
+        self.node.tree.look_for(self._doors(doors))
 
     def close(self) -> None:
         """Leave: neighbours are told, and children look for another host."""
@@ -239,17 +263,27 @@ class Endpoint:
 
     # Channel listeners: one coroutine for each socket that receives
 
-    def _open(self, place: Place, listen: str) -> Place:
+    def _open(self, place: Place, listen: str, public: str | None) -> Place:
         pub, pull = self._socket("pub", "down"), self._socket("pull", "up")
         # Whoever asks and does not read is hung up on.
         rep = self._socket("rep", "door", when_full="disconnect")
         self._sockets, self._publisher = [pub, pull, rep], pub
         door = rep.listen(listen)
         down, up = (sock.listen(beside(listen, step)) for step, sock in ((1, pub), (2, pull)))
-        self._host.spawn(self._listen(pull, lambda now, *raws: self.node.handle_up(now, *raws)))
-        for _ in range(4):
-            self._host.spawn(self._keep_door(rep))
-        return Place(place.id, door, down, up)
+        return Place(place.id, *(seen_by_others(address, public) for address in (door, down, up)))
+
+    def _doors(self, doors: str | Iterable[str]) -> tuple[str, ...]:
+        """These doors. Raises AddressError for one that cannot be."""
+        found = (doors,) if isinstance(doors, str) else tuple(doors)
+        probe = self._socket("req", "door")
+        try:
+            for door in found:
+                if not isinstance(door, str) or not door:
+                    raise AddressError(f"a door is an address, not {door!r}; an endpoint without listen has none")
+                probe.dial(door)
+        finally:
+            probe.close()
+        return found
 
     def _socket(self, kind: Kind, way: str, **options: float | str) -> Socket:
         return self._host.socket(kind, max_message=self._ways[way], **options)
@@ -366,6 +400,10 @@ class Endpoint:
         except Exception as error:
             # It is the submitter's to know, and no failure of ours.
             done, result = False, f"{type(error).__name__}: {error}".encode()
+        except BaseException:
+            # Its coroutine ends, be it that the host is killed; the next beat tells.
+            self.node.finish(run.id, done=False, result=b"the worker was cancelled")
+            raise
         if not self._closed:
             self.node.finish(run.id, done=done, result=result)
             self._carry_out()
@@ -391,9 +429,15 @@ class Endpoint:
         for _ in range(min(self._handlers.ready, self._most_handling - self._handling)):
             self._handling += 1
             self._host.spawn(self._handle_messages())
-        while (change := node.poll_change()) is not None:
-            if self._on_change is not None:
-                self._on_change(change)
+        if not self._telling:
+            # Whoever is told may do something, which comes back here.
+            self._telling = True
+            try:
+                while (change := node.poll_change()) is not None:
+                    if self._on_change is not None:
+                        self._on_change(change)
+            finally:
+                self._telling = False
         if node.has_downs:
             self._downs_due.notify()
         if node.has_ups:
@@ -403,10 +447,14 @@ class Endpoint:
     def _attach(self, host: Place) -> None:
         self._detach()
         sub, push = self._host.socket("sub", max_message=self._ways["down"]), self._socket("push", "up")
-        sub.subscribe(b"")
-        sub.dial(host.down)
-        push.dial(host.up)
         self._to_host = [push, sub]
+        sub.subscribe(b"")
+        try:
+            sub.dial(host.down)
+            push.dial(host.up)
+        except AddressError:
+            self.node.handle_lost(self._world.now)
+            return
         self._host.spawn(self._listen(sub, self.node.handle_down))
         self._host.spawn(self._keep_pushing(push))
 
@@ -442,21 +490,3 @@ class Endpoint:
     def _check(self) -> None:
         if self._closed:
             raise Closed("the endpoint is closed")
-
-
-def beside(address: str, step: int) -> str:
-    """The address of an endpoint's other sockets, by that of its door: the next port but `step`, or a name of its own.
-
-    Port 0 stays what it is: any that is free.
-    """
-    base, colon, port = address.rpartition(":")
-    if colon and port.isdecimal():
-        return address if port == "0" else f"{base}:{int(port) + step}"
-    return f"{address}/{('down', 'up')[step - 1]}" if not address.startswith("ipc:") else f"{address}.{step}"
-
-
-def draw_identity(host: Host) -> bytes:
-    """A UUID from a host's luck, another one for each endpoint on it."""
-    _ENDPOINTS[host] = count = _ENDPOINTS.get(host, 0) + 1
-    stream = host.stream(f"zinc/{count}")
-    return b"".join(int(stream.uniform() * 2**32).to_bytes(4) for _ in range(4))

@@ -128,7 +128,9 @@ def _head(kind: int, origin: bytes, channel: str) -> bytes:
 
 
 def check_channel(channel: str) -> None:
-    """Raise ValueError if no channel can have this name: it is text of up to 255 bytes of UTF-8."""
+    """Raise ValueError if no channel can have this name: text of up to 255 bytes of UTF-8; TypeError for no text."""
+    if not isinstance(channel, str):
+        raise TypeError(f"the name of a channel is text, not {channel!r}")
     try:
         size = len(channel.encode())
     except UnicodeEncodeError as error:

@@ -20,6 +20,8 @@ MAX_ADDRESS = 512
 MAX_COUNT = 2**62
 """No count of anything is as high: to be refused early, where it can still be said why."""
 
+MAX_TOLD = 64 << 10
+"""The most that one tells of itself, or asks, in bytes."""
 Told = Mapping[str, Any]
 
 
@@ -37,8 +39,11 @@ def pack(value: Any) -> bytes:
     return bytes(msgpack.packb(value))
 
 
-def unpack(data: bytes) -> Told:
-    """What somebody tells: a mapping from names to anything."""
+def unpack(data: bytes, most: int = MAX_TOLD) -> Told:
+    """What somebody tells, in up to so many bytes: a mapping from names to anything."""
+    if len(data) > most:
+        # A byte may become an object of fifty.
+        raise Malformed(f"{len(data)} bytes are too many; allowed: {most}")
     try:
         read = msgpack.unpackb(data)
     except Exception as error:

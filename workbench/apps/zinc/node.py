@@ -4,8 +4,9 @@ A machine: told messages from above and from below, questions, answers and the t
 be handled, and for changes. What it only passes on it does not decode beyond the first byte.
 """
 
+import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from workbench.apps.zinc.codec import MESSAGEPACK, Codec
@@ -21,10 +22,11 @@ from workbench.apps.zinc.message import (
     encoded,
     kind_of,
 )
-from workbench.apps.zinc.neighbours import Place, Told, count_in, pack, term_in, unpack
+from workbench.apps.zinc.neighbours import MAX_TOLD, Place, Told, count_in, pack, term_in, unpack
 from workbench.apps.zinc.replica import Changed, Replica
 from workbench.apps.zinc.tree import Ask, Attach, Demoted, Detach, Promoted, Tree
 from workbench.apps.zinc.work import TaskId, Work
+from workbench.engine.errors import OptionError
 
 Item = TypeVar("Item")
 BEATS_TO_COMPARE = 16
@@ -33,6 +35,8 @@ MOST_UPS = 100_000
 """How many messages may wait for our host to take them; then the oldest give way, and are counted as unsent."""
 MAX_ANSWER = 64 << 20
 """The largest answer to a question, in bytes: all documents together, for whoever has none."""
+MAX_COMPARED = 1 << 20
+"""The largest question of how far convergent documents are, in bytes."""
 
 Action = Ask | Attach | Detach
 
@@ -43,8 +47,9 @@ class Node:
     `holds`: does it keep the documents? If not it passes everything on, and can never be the root of others. Before an
     edit is acknowledged, the first `copies` in the line of succession must have it. It can do `capacity` tasks of the
     tree's work at once. With `convergent` it has documents that converge by themselves, too, and `on_edit` is called
-    when they are changed here. What others say is read only if it `hears`. What is edited, said or done here has up to
-    `max_message` bytes. The other arguments are those of Tree.
+    when they are changed here; whoever has been here before needs another `life` for that, any bytes. What others say
+    is read only if it `hears`. What is edited, said or done here has up to `max_message` bytes. The other arguments are
+    those of Tree. Raises OptionError for what is out of its range.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class Node:
         me: Place,
         *,
         now: float = 0.0,
-        seeds: Iterable[str] = (),
+        seeds: Sequence[str] = (),
         codec: Codec = MESSAGEPACK,
         make: Callable[[str], Document] = lambda _: Record(),
         holds: bool = True,
@@ -60,16 +65,20 @@ class Node:
         copies: int = 1,
         capacity: int = 0,
         convergent: bool = False,
+        life: bytes = b"",
         on_edit: Callable[[], None] = lambda: None,
         max_message: int = MAX_MESSAGE,
         breadth: int = 8,
         heartbeat: float = 0.25,
         deadline: float = 1.0,
     ) -> None:
+        _check_settings(breadth, copies, capacity, max_message, heartbeat, deadline)
+        if not holds and not seeds:
+            raise OptionError("an endpoint with holds=False only passes on what others have; it has to join somebody")
         self.me = me
         self.replica = Replica(me.id, codec, make, max_message=max_message) if holds else None
         self.tree = Tree(me, now=now, seeds=seeds, breadth=breadth, heartbeat=heartbeat, deadline=deadline, leads=holds)
-        self.convergent = Convergent(me.id, on_edit, max_message=max_message) if convergent else None
+        self.convergent = Convergent(me.id, on_edit, life=life, max_message=max_message) if convergent else None
         self._comparing = 0
         self._compare_in = 0
         self.work = Work(me.id, capacity, patience=2 * deadline)
@@ -84,7 +93,7 @@ class Node:
         self._sync_at = now
         self._resend_at = now
         self._resend_after_sync = False
-        self._unmoved = (0, 0)
+        self._unmoved = 0
         self._tokens = 0
         self._actions: deque[Action] = deque()
         self._ups: deque[bytes] = deque()
@@ -134,6 +143,12 @@ class Node:
         """Convergent documents have been changed here: send what is new."""
         self._drain()
 
+    def handle_lost(self, now: float) -> None:
+        """Our host cannot be reached where it says it is: look for another."""
+        self._counters["malformed"] += 1
+        self.tree.handle_lost(now)
+        self._settle(now)
+
     def leave(self) -> None:
         """Tell our neighbours that we go."""
         self._beat(leaving=True)
@@ -164,7 +179,7 @@ class Node:
                 elif kind == Kind.UPDATE:
                     self._take_update(raw)
                 elif kind == Kind.TASK:
-                    if self.work.handle_from_host(unpack(Message.decode(raw).body)):
+                    if self.work.handle_from_host(unpack(Message.decode(raw).body, len(raw))):
                         self._downs.append(raw)
                 elif kind == Kind.BEAT:
                     beaten = True
@@ -189,7 +204,7 @@ class Node:
                     reported = True
                     self.tree.handle_report(now, unpack(Message.decode(raw).body))
                 elif kind == Kind.TASK:
-                    self.work.handle_from_child(unpack(Message.decode(raw).body))
+                    self.work.handle_from_child(unpack(Message.decode(raw).body, len(raw)))
                 elif kind not in (Kind.EDIT, Kind.UPDATE):
                     self._counters["malformed"] += 1
                 elif self.tree.state != "root":
@@ -212,7 +227,7 @@ class Node:
     def handle_question(self, now: float, question: bytes) -> bytes | None:
         """Somebody asks at our door. Returns the answer, or None if our host is to be asked instead."""
         try:
-            answer = self._answer(now, unpack(question))
+            answer = self._answer(now, unpack(question, MAX_COMPARED if self.convergent is not None else MAX_TOLD))
         except Malformed as error:
             self._counters["malformed"] += 1
             answer = {"refuse": str(error)}
@@ -227,7 +242,7 @@ class Node:
     def handle_answer(self, now: float, token: int, answer: bytes | None) -> None:
         """Somebody has answered what we asked, or nobody (None)."""
         try:
-            told = None if answer is None else unpack(answer)
+            told = None if answer is None else unpack(answer, MAX_ANSWER)
         except Malformed:
             self._counters["malformed"] += 1
             told = None
@@ -283,9 +298,12 @@ class Node:
 
     def stats(self) -> Mapping[str, int]:
         """The counters: messages malformed, passed_up, passed_down, and unsent for want of a host to take them; syncs
-        asked for, and of these refused; answers_too_large to be given; and those of Replica.stats.
+        asked for, and of these refused; answers_too_large to be given; and those of Replica.stats, whose malformed
+        fragments count among the messages.
         """
-        return dict(self._counters) | dict(self.replica.stats() if self.replica is not None else {})
+        found = Counter(self._counters)
+        found.update(self.replica.stats() if self.replica is not None else {})
+        return found
 
     # How
 
@@ -349,9 +367,9 @@ class Node:
             self._counters["syncs"] += 1
             question = {"ask": "sync"} | replica.question()
             self._actions.append(Ask(self._syncing, parent.door, question, 4 * self._deadline))
-        moved = (replica.seq, replica.waiting)
-        if not replica.waiting or moved != self._unmoved:
-            self._unmoved, self._resend_at = moved, now + self._deadline
+        # Others' edits, and new ones of ours, say nothing of whether ours come through.
+        if not replica.waiting or replica.placed != self._unmoved:
+            self._unmoved, self._resend_at = replica.placed, now + self._deadline
         elif now >= self._resend_at:
             self._resend_at = now + self._deadline
             replica.resend()
@@ -376,7 +394,10 @@ class Node:
                 self._sync_at = now + self._deadline / 4
 
     def _handle_beat(self, now: float, told: Told) -> None:
+        term = self.tree.term
         self.tree.handle_beat(now, told)
+        # Our host has another root, or has become it: what was on its way to the old one may be lost.
+        self._resend_after_sync = self._resend_after_sync or self.tree.term != term
         if told.get("orphan") or "at" not in told:
             return
         term, seq, stable = term_in(told, "at"), count_in(told, "seq"), count_in(told, "stable")
@@ -460,6 +481,21 @@ class Node:
 
     def _task(self, told: Any) -> bytes:
         return Message(Kind.TASK, self.me.id, 0, "", pack(told)).encode()
+
+
+def _check_settings(
+    breadth: int, copies: int, capacity: int, max_message: int, heartbeat: float, deadline: float
+) -> None:
+    """Raise OptionError for what is out of its range."""
+    for name, value, least in (
+        ("breadth", breadth, 1), ("copies", copies, 1), ("capacity", capacity, 0), ("max_message", max_message, 1)
+    ):  # fmt: skip
+        if not isinstance(value, int) or value < least:
+            raise OptionError(f"{name} = {value!r} is out of range; allowed: a whole number from {least} on")
+    if not 0 < heartbeat < deadline < math.inf:
+        raise OptionError(
+            f"heartbeat = {heartbeat!r} and deadline = {deadline!r} do not fit; allowed: 0 < heartbeat < deadline"
+        )
 
 
 _SAY = int(Kind.SAY)

@@ -41,6 +41,7 @@ from workbench.apps.zinc.neighbours import (
     list_in,
     term_of,
 )
+from workbench.engine.errors import StateError
 
 ENTRIES_AT_ONCE, ENTRY_BYTES = 500, 1 << 20
 """How many entries one answer holds, and of how many bytes; one in any case."""
@@ -119,6 +120,12 @@ class Replica:
         self._own: deque[_Own] = deque()
         self._rescued: deque[Message] = deque()
         self._rounds = 0
+        self._joined = False
+        """Have we ever been as far as a host, or been root? Before that our edits wait, and may get other counts."""
+        self._base = 0
+        """The count of the last edit that somebody with our identity made before us: ourselves, in an earlier life."""
+        self.doubled = False
+        """Does somebody else have our identity, and edit with it?"""
         self._waiting_in: Counter[str] = Counter()
         self._count = 0
         self._acknowledged = 0
@@ -135,8 +142,10 @@ class Replica:
         """Change a document; return the count of the edit.
 
         Nothing has happened if it raises: LookupError if too many wait to be ordered, ValueError for a name that a
-        channel cannot have, TooLarge for a fragment, or whatever the codec raises for what it cannot carry.
+        channel cannot have, TooLarge for a fragment, whatever the codec raises for what it cannot carry, or StateError
+        if somebody else has our identity.
         """
+        self.check()
         if self._count - self._last.get(self.me, 0) >= self._max_waiting:
             raise LookupError(f"{self._max_waiting} edits wait to be ordered by the host; wait for some of them")
         check_channel(channel)
@@ -154,11 +163,17 @@ class Replica:
             self._waiting_in[channel] += 1
             if channel in self._views:
                 self._views[channel].apply(own.fragment)
-            self._up.append(message.encode())
-        return own.number
+            if self._joined:
+                self._up.append(message.encode())
+        return own.number - self._base
 
     def document(self, channel: str) -> Document:
-        """Return a document as the application sees it, not to be changed: the history, and its own edits on top."""
+        """Return a document as the application sees it, not to be changed: the history, and its own edits on top.
+
+        Raises ValueError for a name that a channel cannot have.
+        """
+        if channel not in self._documents:
+            check_channel(channel)
         return self._view(channel) if self._waiting_in[channel] else self._confirmed(channel)
 
     def channels(self) -> tuple[str, ...]:
@@ -168,7 +183,19 @@ class Replica:
     @property
     def acknowledged(self) -> int:
         """How many of our edits the successors have, too."""
-        return self._acknowledged
+        return self._acknowledged - self._base
+
+    @property
+    def placed(self) -> int:
+        """The count of our last edit that has a place in the history."""
+        return self._last.get(self.me, 0)
+
+    def check(self) -> None:
+        """Raise StateError if somebody else has our identity."""
+        if self.doubled:
+            raise StateError(
+                "another endpoint has this identity and edits with it, so edits of both get lost; give each its own"
+            )
 
     @property
     def waiting(self) -> int:
@@ -215,7 +242,7 @@ class Replica:
 
     def handle_promoted(self, term: Term) -> None:
         """We are the root from now on."""
-        self.is_root = True
+        self.is_root = self._joined = True
         self.needs_sync = False
         self._ahead.clear()
         if term != self.term:
@@ -265,6 +292,7 @@ class Replica:
         if self.is_root or (common == len(reigns) and seq <= self.seq):
             # Whoever has answered is not as far as we are.
             self.needs_sync = False
+            self._joined = True
             return
         if "documents" in answer:
             if reigns[-1].term > self.term or (reigns[-1].term == self.term and seq > self.seq):
@@ -284,6 +312,7 @@ class Replica:
         if reigns[-1].term == self.term:
             self._settle(stable)
         self._go_on()
+        self._joined = self._joined or not self.needs_sync
 
     def resend(self) -> None:
         """Submit again what has no place in the history yet: it may have been lost on its way."""
@@ -295,7 +324,8 @@ class Replica:
             self._counters["given_up"] += len(self._rescued)
             self._rescued.clear()
         self._up.extend(message.encode() for message in self._rescued)
-        self._up.extend(self._message(own).encode() for own in self._pending())
+        if self._joined:
+            self._up.extend(self._message(own).encode() for own in self._pending())
 
     # What it is asked
 
@@ -347,6 +377,8 @@ class Replica:
             self._confirmed(message.channel).apply(self._codec.read(message.body))
         except Malformed:
             self._counters["malformed"] += 1
+        if message.origin == self.me:
+            self._meet_ourselves(message)
         if message.origin == self.me and (own := self._own_of(message.number)) is not None:
             own.seq = message.seq
             self._counters["echoes"] += not self.is_root
@@ -357,6 +389,23 @@ class Replica:
             # Our own edits go on top of it.
             self._views.pop(message.channel, None)
             self._changes.append(Changed(message.channel, message.origin, message.number))
+
+    def _meet_ourselves(self, message: Message) -> None:
+        """An edit of our identity is in the history: ours, or of an earlier life, or of somebody else."""
+        if not self._joined:
+            self._go_on_after(message.number)
+        elif (own := self._own_of(message.number)) is not None:
+            self.doubled = self.doubled or own.body != message.body
+        else:
+            self.doubled = self.doubled or message.number > self._acknowledged
+
+    def _go_on_after(self, last: int) -> None:
+        """Count our edits, of which nobody knows yet, from after those of an earlier life."""
+        step = last - self._base
+        for own in self._own:
+            own.number += step
+        self._count += step
+        self._base = self._acknowledged = last
 
     def _go_on(self) -> None:
         """Apply what had come too early."""
@@ -393,6 +442,8 @@ class Replica:
         self._views.clear()
         self._log.clear()
         self._last, self._reigns, self.seq = last, reigns, seq
+        if not self._joined:
+            self._go_on_after(last.get(self.me, 0))
         for own in self._own:
             own.seq = 0 if own.number > last.get(self.me, 0) else min(own.seq or seq, seq)
         self._waiting_in = Counter(own.channel for own in self._pending())

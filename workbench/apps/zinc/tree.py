@@ -162,6 +162,14 @@ class Tree:
         if self.state == "attached":
             self._heard = now
 
+    def handle_lost(self, now: float) -> None:
+        """Our host cannot be reached where it says it is."""
+        if self.state == "attached":
+            self.state, self.parent, self.path = "orphan", None, self.path[:-1]
+            self._actions.append(Detach())
+            # Whoever sent us there may do so again: not at once.
+            self._retry_at = now + self._deadline / 4
+
     def handle_beat(self, now: float, data: Told) -> None:
         """Our host has beaten. Raises Malformed."""
         if self.parent is None or place_in(data, "me").id != self.parent.id:

@@ -83,6 +83,10 @@ class Work:
         self._offer((self.me, self._count), body)
         return self._count
 
+    def forget(self, number: int) -> None:
+        """Nobody waits any more for what becomes of a task of ours."""
+        self._mine.pop(number, None)
+
     def finish(self, id_: TaskId, *, done: bool, result: bytes) -> None:
         """A task has been done here, or has failed."""
         if self._running.pop(id_, None) is not None:
