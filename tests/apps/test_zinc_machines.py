@@ -211,6 +211,55 @@ def test_all_copies_forget_the_same_origins() -> None:
     assert list(root._last) == list(follower._last) == list(late._last)
 
 
+def test_what_an_earlier_life_had_still_under_way_takes_no_place_of_ours() -> None:
+    root, old, new = (Replica(bytes([who]) * 16, MESSAGEPACK, lambda _: Record()) for who in (0, 1, 1))
+    root.handle_promoted(Term(1, root.me))
+
+    def go(replica: Replica) -> None:
+        for raw in replica.poll_ups():
+            root.handle_edit(Message.decode(raw))
+
+    old.handle_answer(root.answer(old.question()))
+    for number in range(3):
+        old.edit("board", [[[f"old-{number}"], number]])
+    first, *late = old.poll_ups()
+    root.handle_edit(Message.decode(first))
+    new.edit("board", [[["early"], True]])
+    new.handle_answer(root.answer(new.question()))
+    new.resend()
+    assert new.edit("board", [[["late"], True]]) == 2
+    for raw in late:
+        root.handle_edit(Message.decode(raw))
+    go(new)
+    assert root.seq == 3, "what it sent has the counts of the earlier life"
+    for raw in root.poll_downs():
+        new.handle_ordered(Message.decode(raw), raw)
+    new.resend()
+    go(new)
+    for raw in root.poll_downs():
+        new.handle_ordered(Message.decode(raw), raw)
+    root.handle_stable(root.seq)
+    new.handle_position(root.term, root.seq, root.stable)
+    assert new.acknowledged == 2
+    assert not new.doubled
+    assert new.document("board").value == root.document("board").value  # type: ignore[attr-defined]
+    assert set(new.document("board").value) == {"old-0", "old-1", "old-2", "early", "late"}  # type: ignore[attr-defined]
+
+
+def test_whoever_joins_somebody_who_is_behind_waits_with_its_edits() -> None:
+    root, host, child = (Replica(bytes([who]) * 16, MESSAGEPACK, lambda _: Record()) for who in range(3))
+    root.handle_promoted(Term(1, root.me))
+    root.edit("board", [[["a"], 1]])
+    child.edit("board", [[["b"], 2]])
+    child.handle_answer(host.answer(child.question()))
+    child.resend()
+    assert child.poll_ups() == []
+    host.handle_answer(root.answer(host.question()))
+    child.handle_answer(host.answer(child.question()))
+    child.resend()
+    assert len(child.poll_ups()) == 1
+
+
 def test_an_edit_is_seen_at_once_and_under_those_of_others_later() -> None:
     root, client = (Replica(bytes([who]) * 16, MESSAGEPACK, lambda _: Record()) for who in range(2))
     root.handle_promoted(Term(1, root.me))

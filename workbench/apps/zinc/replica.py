@@ -124,6 +124,8 @@ class Replica:
         """Have we ever been as far as a host, or been root? Before that our edits wait, and may get other counts."""
         self._base = 0
         """The count of the last edit that somebody with our identity made before us: ourselves, in an earlier life."""
+        self._found_ours = False
+        """Has any edit of ours come back with a place in the history? Until then those of our identity may be older."""
         self.doubled = False
         """Does somebody else have our identity, and edit with it?"""
         self._waiting_in: Counter[str] = Counter()
@@ -274,6 +276,7 @@ class Replica:
             "reigns": [[*reign.term, reign.base] for reign in self._reigns],
             "seq": self.seq,
             "stable": self.stable,
+            "whole": not self.needs_sync,
         }
         if common == len(self._reigns) and (len(theirs) > common or seq >= self.seq):
             # It is as far as we are, or further.
@@ -292,7 +295,7 @@ class Replica:
         if self.is_root or (common == len(reigns) and seq <= self.seq):
             # Whoever has answered is not as far as we are.
             self.needs_sync = False
-            self._joined = True
+            self._join(answer)
             return
         if "documents" in answer:
             if reigns[-1].term > self.term or (reigns[-1].term == self.term and seq > self.seq):
@@ -312,7 +315,8 @@ class Replica:
         if reigns[-1].term == self.term:
             self._settle(stable)
         self._go_on()
-        self._joined = self._joined or not self.needs_sync
+        if not self.needs_sync:
+            self._join(answer)
 
     def resend(self) -> None:
         """Submit again what has no place in the history yet: it may have been lost on its way."""
@@ -392,20 +396,27 @@ class Replica:
 
     def _meet_ourselves(self, message: Message) -> None:
         """An edit of our identity is in the history: ours, or of an earlier life, or of somebody else."""
-        if not self._joined:
+        own = self._own_of(message.number)
+        if self._joined and own is not None and (own.channel, own.body) == (message.channel, message.body):
+            self._found_ours = True
+        elif not self._found_ours:
+            # Of an earlier life; it may have been on its way until now.
             self._go_on_after(message.number)
-        elif (own := self._own_of(message.number)) is not None:
-            self.doubled = self.doubled or own.body != message.body
-        else:
-            self.doubled = self.doubled or message.number > self._acknowledged
+        elif own is not None or message.number > self._acknowledged:
+            self.doubled = True
+
+    def _join(self, answer: Told) -> None:
+        """We are as far as our host; if it is as far as it can be, our edits may go up."""
+        self._joined = self._joined or (bool(answer.get("whole")) and self.term != NO_TERM)
 
     def _go_on_after(self, last: int) -> None:
-        """Count our edits, of which nobody knows yet, from after those of an earlier life."""
-        step = last - self._base
+        """Count our edits, none of which has a place yet, from after those of an earlier life."""
+        step = max(0, last - self._base)
         for own in self._own:
             own.number += step
         self._count += step
-        self._base = self._acknowledged = last
+        self._base += step
+        self._acknowledged = self._base
 
     def _go_on(self) -> None:
         """Apply what had come too early."""
