@@ -94,7 +94,7 @@ keep = rm -rf results/reference/$(1)/$(2) && \
 SIMULATED := priority-routing survey-deadline slow-subscriber suicidal-snail broadcast-tree pipeline
 SLOWLY := discovery host-failure balancing
 
-reference: $(VENV)/ready ## Make the reference results anew (half an hour, on a quiet machine, everything committed)
+reference: $(VENV)/ready ## Make the reference results anew (more than an hour, on a quiet machine, everything committed)
 	$(foreach scenario,$(SIMULATED),$(call keep,$(scenario),simulated,) && ) true
 	$(foreach scenario,$(SLOWLY),$(call keep,$(scenario),simulated,--quick) && ) true
 	$(call keep,priority-routing,measured,--world real)
@@ -102,7 +102,7 @@ reference: $(VENV)/ready ## Make the reference results anew (half an hour, on a 
 	$(call keep,subscriptions,measured,--quick)
 	$(call keep,throughput-latency,measured,--replications 6)
 	$(call keep,remote-calls,measured,--replications 6)
-	$(PYTHON) tests/apps/failover.py 60 results/reference/zinc-failover.json
+	$(PYTHON) tests/apps/failover.py 200 results/reference/zinc-failover.json
 	$(call keep,zero-copy,measured,)
 	$(call keep,cores,measured,)
 
