@@ -56,7 +56,16 @@ def test_copies_converge_whatever_is_lost(edits: list[tuple[int, int, str]], los
 
 
 @pytest.mark.parametrize(
-    "told", [7, {"notes": 7}, {"notes": [b"", b""]}, {"notes": ["a", "b", "c"]}, {"notes": [b"x"] * 3}]
+    "told",
+    [
+        7,
+        {"notes": 7},
+        {"notes": [b"", b""]},
+        {"notes": ["a", "b", "c"]},
+        {"notes": [b"x"] * 3},
+        {b"notes": [b"\0\0", b"\0", b"\0\0"]},
+        {"x" * 256: [b"\0\0", b"\0", b"\0\0"]},
+    ],
 )
 def test_what_makes_no_sense_is_refused(told) -> None:
     one = Convergent(b"1" * 16)

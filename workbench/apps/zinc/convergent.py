@@ -141,7 +141,7 @@ def _mapping(told: Any) -> Told:
 def _pieces_of(channel: str, pieces: Any) -> list[bytes]:
     try:
         check_channel(channel)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise Malformed(str(error)) from error
     found = fields_of(pieces, "have", 3)
     if not all(isinstance(one, bytes) for one in found):
