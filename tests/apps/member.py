@@ -12,6 +12,8 @@ from workbench.engine.real import play
 from workbench.engine.world import Host
 
 HEARTBEAT, DEADLINE = 0.25, 1.0
+LIFETIME = 300.0
+"""Whoever started it may be gone without a word: then it goes, too, after so many seconds."""
 
 
 def live(folder: str, name: str, listen: str, *join: str) -> None:
@@ -24,7 +26,7 @@ async def _live(host: Host, folder: str, name: str, listen: str, join: tuple[str
         host, listen=listen, join=join, make=lambda _: Ledger(), heartbeat=HEARTBEAT, deadline=DEADLINE, breadth=8
     )
     number, promoted, connected = 0, None, False
-    while not Path(folder, "end").exists():
+    while not Path(folder, "end").exists() and host.world.now < LIFETIME:
         if end.is_connected and end.node.tree.line and not connected:
             connected = True
             Path(folder, f"{name}.connected").touch()
