@@ -61,8 +61,8 @@ class Chaos:
         self.breadth = 2 + self.luck.choose(4)
         self.alive: dict[str, Endpoint] = {}
         self.acknowledged: list[list[Any]] = []
-        self.submitted: dict[tuple[str, int], float] = {}
-        """The tasks that have no fate yet, and when they were submitted."""
+        self.submitted: dict[tuple[str, int], None] = {}
+        """The tasks that have no fate yet, in their order."""
         self.fates: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.editing = True
@@ -181,7 +181,8 @@ class Chaos:
 
     async def submit(self, endpoint: Endpoint, name: str, number: int) -> None:
         task = f"{name} {number}"
-        self.submitted[name, number] = began = self.world.now
+        self.submitted[name, number] = None
+        began = self.world.now
         try:
             answer = await endpoint.submit(task.encode(), PATIENCE)
             right = answer == task.upper().encode() and not task.endswith("7")

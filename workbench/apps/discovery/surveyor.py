@@ -6,6 +6,7 @@ from workbench.apps.discovery.directory import Change, Directory
 from workbench.apps.discovery.offer import MAX_ANSWER, QUESTION, Offer
 from workbench.apps.discovery.resolve import Resolver
 from workbench.apps.discovery.settings import Settings
+from workbench.apps.teller import Teller
 from workbench.engine.world import Host
 
 
@@ -28,8 +29,7 @@ class ServiceDiscovery:
         self.settings = settings or Settings()
         self.directory = Directory(forget_after=self.settings.forget_after)
         self._world = host.world
-        self._on_change = on_change
-        self._telling = False
+        self._changes = Teller(self.directory.poll_change, on_change)
         self._resolver = Resolver(host.stream("discovery"))
         self._socket = host.socket("surveyor", max_message=MAX_ANSWER, max_answers=max_answers, recv_queue=65_536)
         self.address = self._socket.listen(self.settings.surveys)
@@ -47,7 +47,7 @@ class ServiceDiscovery:
         try:
             async for answer in surveys.asurvey(QUESTION, self.settings.deadline):
                 offer = self.directory.handle_answer(self._world.now, answer)
-                self._tell()
+                self._changes.tell_all()
                 yield offer
         finally:
             surveys.close()
@@ -83,16 +83,4 @@ class ServiceDiscovery:
 
     def _look_at_the_clock(self, at_least: float = 0.0) -> None:
         self.directory.handle_time(max(at_least, self._world.now))
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._telling:
-            # Whoever is told asks something, which comes back here.
-            return
-        self._telling = True
-        try:
-            while (change := self.directory.poll_change()) is not None:
-                if self._on_change is not None:
-                    self._on_change(change)
-        finally:
-            self._telling = False
+        self._changes.tell_all()

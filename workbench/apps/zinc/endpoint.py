@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 
 from workbench.apps.address import beside, seen_by_others
+from workbench.apps.teller import Teller
 from workbench.apps.zinc.codec import MESSAGEPACK, Codec
 from workbench.apps.zinc.document import Document, Record, to_remove, to_set
 from workbench.apps.zinc.handlers import Handlers
@@ -76,7 +77,6 @@ class Endpoint:
         self._world = host.world
         self._changed, self._downs_due, self._ups_due = (host.world.signal() for _ in range(3))
         self._shared_due = host.world.signal()
-        self._on_change = on_change
         self._worker = worker
         self._fates: dict[int, Fate] = {}
         self._closed = False
@@ -89,7 +89,6 @@ class Endpoint:
         self._on_message = on_message
         self._handlers: Handlers[Message] = Handlers()
         self._handling, self._most_handling = 0, handlers
-        self._telling = False
         if identity is not None and len(identity) != IDENTITY:
             raise OptionError(f"identity has {len(identity)} bytes; a UUID has {IDENTITY}")
         if not isinstance(handlers, int) or handlers < 1:
@@ -118,6 +117,7 @@ class Endpoint:
             for socket in self._sockets:
                 socket.close()
             raise
+        self._changes = Teller(self.node.poll_change, on_change)
         if listen is not None:
             self._host.spawn(self._listen(self._sockets[1], lambda now, *raws: self.node.handle_up(now, *raws)))
             for _ in range(4):
@@ -429,15 +429,7 @@ class Endpoint:
         for _ in range(min(self._handlers.ready, self._most_handling - self._handling)):
             self._handling += 1
             self._host.spawn(self._handle_messages())
-        if not self._telling:
-            # Whoever is told may do something, which comes back here.
-            self._telling = True
-            try:
-                while (change := node.poll_change()) is not None:
-                    if self._on_change is not None:
-                        self._on_change(change)
-            finally:
-                self._telling = False
+        self._changes.tell_all()
         if node.has_downs:
             self._downs_due.notify()
         if node.has_ups:

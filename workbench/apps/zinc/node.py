@@ -143,12 +143,6 @@ class Node:
         """Convergent documents have been changed here: send what is new."""
         self._drain()
 
-    def handle_lost(self, now: float) -> None:
-        """Our host cannot be reached where it says it is: look for another."""
-        self._counters["malformed"] += 1
-        self.tree.handle_lost(now)
-        self._settle(now)
-
     def leave(self) -> None:
         """Tell our neighbours that we go."""
         self._beat(leaving=True)
@@ -256,6 +250,12 @@ class Node:
                 self.tree.handle_answer(now, token, told)
         except Malformed:
             self._counters["malformed"] += 1
+        self._settle(now)
+
+    def handle_lost(self, now: float) -> None:
+        """Our host cannot be reached where it says it is."""
+        self._counters["malformed"] += 1
+        self.tree.handle_lost(now)
         self._settle(now)
 
     # What it is asked
@@ -394,10 +394,10 @@ class Node:
                 self._sync_at = now + self._deadline / 4
 
     def _handle_beat(self, now: float, told: Told) -> None:
-        term = self.tree.term
+        before = self.tree.term
         self.tree.handle_beat(now, told)
         # Our host has another root, or has become it: what was on its way to the old one may be lost.
-        self._resend_after_sync = self._resend_after_sync or self.tree.term != term
+        self._resend_after_sync = self._resend_after_sync or self.tree.term != before
         if told.get("orphan") or "at" not in told:
             return
         term, seq, stable = term_in(told, "at"), count_in(told, "seq"), count_in(told, "stable")

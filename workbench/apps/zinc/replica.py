@@ -381,9 +381,8 @@ class Replica:
             self._confirmed(message.channel).apply(self._codec.read(message.body))
         except Malformed:
             self._counters["malformed"] += 1
-        if message.origin == self.me:
-            self._meet_ourselves(message)
-        if message.origin == self.me and (own := self._own_of(message.number)) is not None:
+        own = self._meet_ourselves(message) if message.origin == self.me else None
+        if own is not None:
             own.seq = message.seq
             self._counters["echoes"] += not self.is_root
             self._waiting_in[message.channel] -= self._waiting_in[message.channel] > 0
@@ -394,16 +393,18 @@ class Replica:
             self._views.pop(message.channel, None)
             self._changes.append(Changed(message.channel, message.origin, message.number))
 
-    def _meet_ourselves(self, message: Message) -> None:
-        """An edit of our identity is in the history: ours, or of an earlier life, or of somebody else."""
+    def _meet_ourselves(self, message: Message) -> _Own | None:
+        """An edit of our identity is in the history: ours, which is returned, of an earlier life, or of somebody else."""
         own = self._own_of(message.number)
         if self._joined and own is not None and (own.channel, own.body) == (message.channel, message.body):
             self._found_ours = True
         elif not self._found_ours:
             # Of an earlier life; it may have been on its way until now.
             self._go_on_after(message.number)
+            return None
         elif own is not None or message.number > self._acknowledged:
             self.doubled = True
+        return own
 
     def _join(self, answer: Told) -> None:
         """We are as far as our host; if it is as far as it can be, our edits may go up."""
