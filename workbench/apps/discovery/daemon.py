@@ -30,7 +30,7 @@ class Daemon:
         self._world = host.world
         self._host = host
         # A daemon that starts again counts anew, and this tells its lives apart.
-        self._life = f"{int(host.stream('daemon').uniform() * 2**53):014x}"
+        self._life = host.unique().hex()
         # Whoever asks and does not read is hung up on; else the replies to all others would wait behind.
         self._queries = host.socket("rep", when_full="disconnect")
         self._changes = host.socket("pub")
