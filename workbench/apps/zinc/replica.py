@@ -394,7 +394,7 @@ class Replica:
             self._changes.append(Changed(message.channel, message.origin, message.number))
 
     def _meet_ourselves(self, message: Message) -> _Own | None:
-        """An edit of our identity is in the history: ours, which is returned, of an earlier life, or of somebody else."""
+        """An edit of our identity is in the history: ours, which is returned, or of an earlier life, or of another."""
         own = self._own_of(message.number)
         if self._joined and own is not None and (own.channel, own.body) == (message.channel, message.body):
             self._found_ours = True
