@@ -333,6 +333,26 @@ def test_surveys_run_beside_each_other(play) -> None:
     play(story)
 
 
+def test_a_service_is_asked_where_it_says_that_others_find_it() -> None:
+    async def story(stage: Stage) -> None:
+        here = stage.world.host("here")
+        discovery = ServiceDiscovery(here, settings(stage))
+        port = stage.address("answer").rpartition(":")[2]
+        public = f"tcp://127.0.0.1:{port}"
+        serving = serve(here, "answer", answer, listen=f"tcp://*:{port}", directory=discovery.address, public=public)
+        here.spawn(serving)
+        while not await discovery.discover():
+            pass
+        assert discovery.resolve("answer").address == public
+        req = here.socket("req")
+        req.dial(public)
+        await req.asend(b"?")
+        assert await req.arecv(timeout=5) == b"The answer is 42"
+        discovery.close()
+
+    on_real_sockets(story)
+
+
 def test_a_service_that_cannot_be_found_is_refused() -> None:
     async def story(stage: Stage) -> None:
         host = stage.world.host("here")

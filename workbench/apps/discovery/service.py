@@ -53,7 +53,8 @@ async def serve(
     # Whoever asks and does not read is hung up on; else the replies to all others would wait behind.
     rep = host.socket("rep", when_full="disconnect")
     try:
-        offer = Offer(service, public or seen_by_others(rep.listen(listen)), site)
+        here = rep.listen(listen)
+        offer = Offer(service, public or seen_by_others(here), site)
     except BaseException:
         rep.close()
         raise
